@@ -1,0 +1,38 @@
+//! A seeded proxy in front of any DynamoDB endpoint that makes it misbehave as the real service and real networks do.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), fault_proxy::proxy::StartError> {
+//! use fault_proxy::{mix::Mix, proxy::{Config, Proxy}};
+//!
+//! let mut config = Config::new("http://127.0.0.1:8000", 7);
+//! config.mix = Mix::rough();
+//! let proxy = Proxy::start(config).await?;
+//! println!("point the SDK at {}", proxy.url());
+//! # proxy.shutdown().await; Ok(()) }
+//! ```
+//!
+//! Emulators check no signatures, and the proxy relies on that: it changes request bodies. It is not for the real service.
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
+/// Which actions are allowed.
+pub mod allow;
+/// Errors in the service's wire form.
+pub mod answer;
+/// Batches taken apart, and answers put together again.
+pub mod batch;
+/// Capacity as the service grants it: write units a second for each partition of the table and of its index.
+pub mod budgets;
+/// A call as far as the proxy reads it: action, table, index, partition keys.
+pub mod call;
+/// What the proxy saw and did.
+pub mod counts;
+/// What happens to one call.
+pub mod fault;
+/// What may go wrong and how often.
+pub mod mix;
+/// The proxy itself: listens, serves, stops.
+pub mod proxy;
+/// The size of an item and its write units.
+pub mod size;
+/// The way to the endpoint behind.
+pub mod upstream;
