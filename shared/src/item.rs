@@ -1,0 +1,230 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+use crate::attribute::{self, AttributeError};
+use crate::channel::Channel;
+use crate::event::Event;
+use crate::key::{KeyError, Keyed, SEPARATOR};
+use crate::table::{CHANNEL, DERIVED, EVENT, ID, MICROTIMESTAMP, NMICROTIMESTAMP, RECEIVED_AT};
+use crate::time::Micros;
+
+/// Attributes of one item by name.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// DynamoDB's limit for an item (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+pub const MAX_SIZE: usize = 400 * 1024;
+
+/// Before the name of a field of `data` whose plain name is taken.
+const DATA_PREFIX: &str = "data.";
+/// Before the name of a field of the frame itself, other than the known ones.
+const FRAME_PREFIX: &str = "frame.";
+/// `data` itself, where it is not an object.
+const DATA: &str = "data";
+/// Fields of the frame itself that stand under their own names.
+const FRAME_FIELDS: [&str; 3] = ["event_id", "pre_event_id", "order_source"];
+/// Written by gap filling: where an event came from if not from the WebSocket.
+const SOURCE: &str = "source";
+/// Names that a field of `data` may not take: what it would hide is needed to find or to restore the event.
+const RESERVED: [&str; 12] = [
+    ID,
+    MICROTIMESTAMP,
+    CHANNEL,
+    NMICROTIMESTAMP,
+    EVENT,
+    RECEIVED_AT,
+    DERIVED,
+    DATA,
+    SOURCE,
+    FRAME_FIELDS[0],
+    FRAME_FIELDS[1],
+    FRAME_FIELDS[2],
+];
+
+/// Why an event cannot be stored.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unstorable {
+    /// It has no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The index cannot hold an empty channel; names that begin with `_` are the daemon's own.
+    #[error("channel `{0}` cannot be stored under that name")]
+    Channel(Channel),
+    /// More than DynamoDB's 400 KB.
+    #[error("item of {0} bytes is larger than the store's limit of {MAX_SIZE}")]
+    TooLarge(usize),
+}
+
+/// Builds the item of an event. `received_at` is the daemon's clock.
+///
+/// # Errors
+///
+/// [`Unstorable`] says why the event cannot be an item.
+pub fn from_event(event: Event, received_at: Micros) -> Result<Item, Unstorable> {
+    if event.channel.as_str().is_empty() || event.channel.as_str().starts_with('_') {
+        return Err(Unstorable::Channel(event.channel));
+    }
+    let Keyed { key, time } = Keyed::of(&event)?;
+    let mut item = Item::with_capacity(24);
+    let mut derived = Vec::new();
+    let time_digits = key.microtimestamp.split(SEPARATOR).next().unwrap_or_default();
+    let keys = [(ID, key.id.as_str(), true), (MICROTIMESTAMP, time_digits, false)];
+    let mut data = event.data;
+    if let Value::Object(fields) = &mut data {
+        for (name, text, as_number) in keys {
+            match fields.remove(name) {
+                None => derived.push(AttributeValue::S(name.to_owned())),
+                Some(sent) if restored(text, as_number) == sent => {}
+                Some(sent) => {
+                    item.insert(format!("{DATA_PREFIX}{name}"), attribute::from_json(sent));
+                }
+            }
+        }
+    }
+    match data {
+        Value::Object(fields) => {
+            item.extend(fields.into_iter().map(|(name, value)| (data_name(&name), attribute::from_json(value))));
+        }
+        other => {
+            derived.extend(keys.map(|(name, ..)| AttributeValue::S(name.to_owned())));
+            item.insert(DATA.to_owned(), attribute::from_json(other));
+        }
+    }
+    item.extend(event.extra.into_iter().map(|(name, value)| (frame_name(&name), attribute::from_json(value))));
+    if !derived.is_empty() {
+        item.insert(DERIVED.to_owned(), AttributeValue::L(derived));
+    }
+    item.insert(ID.to_owned(), AttributeValue::N(key.id));
+    item.insert(MICROTIMESTAMP.to_owned(), AttributeValue::S(key.microtimestamp));
+    item.insert(CHANNEL.to_owned(), AttributeValue::S(event.channel.to_string()));
+    item.insert(EVENT.to_owned(), AttributeValue::S(event.name));
+    item.insert(NMICROTIMESTAMP.to_owned(), AttributeValue::N(time.unwrap_or(received_at).to_string()));
+    item.insert(RECEIVED_AT.to_owned(), AttributeValue::N(received_at.to_string()));
+    match size(&item) {
+        large if large > MAX_SIZE => Err(Unstorable::TooLarge(large)),
+        _ => Ok(item),
+    }
+}
+
+/// What a reader puts back for a key attribute that the exchange sent in its usual type.
+fn restored(digits: &str, as_number: bool) -> Value {
+    match digits.parse::<serde_json::Number>() {
+        Ok(number) if as_number => Value::Number(number),
+        _ => Value::String(digits.to_owned()),
+    }
+}
+
+fn data_name(name: &str) -> String {
+    if RESERVED.contains(&name) || name.starts_with(DATA_PREFIX) || name.starts_with(FRAME_PREFIX) {
+        format!("{DATA_PREFIX}{name}")
+    } else {
+        attribute::escape(name)
+    }
+}
+
+fn frame_name(name: &str) -> String {
+    if FRAME_FIELDS.contains(&name) { name.to_owned() } else { format!("{FRAME_PREFIX}{name}") }
+}
+
+/// The item's size as DynamoDB counts it, in bytes.
+#[must_use]
+pub fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + attribute::size(value)).sum()
+}
+
+/// Why an item is not one of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum ItemError {
+    /// An attribute that every item has is missing or of another type.
+    #[error("attribute `{0}` is missing or of another type")]
+    Attribute(&'static str),
+    /// An attribute that no message becomes.
+    #[error("attribute `{name}`: {source}")]
+    Value {
+        /// The attribute's name.
+        name: String,
+        /// What is wrong with it.
+        source: AttributeError,
+    },
+}
+
+/// The event that the item was built from, field by field.
+///
+/// # Errors
+///
+/// [`ItemError`] for an item that [`from_event`] did not build.
+pub fn to_event(item: &Item) -> Result<Event, ItemError> {
+    let derived = derived(item);
+    let mut data = Map::new();
+    let mut extra = Map::new();
+    let mut other = None;
+    for (name, value) in item {
+        let json = || attribute::to_json(value).map_err(|source| ItemError::Value { name: name.clone(), source });
+        if let Some(field) = name.strip_prefix(DATA_PREFIX) {
+            data.insert(field.to_owned(), json()?);
+        } else if let Some(field) = name.strip_prefix(FRAME_PREFIX) {
+            extra.insert(field.to_owned(), json()?);
+        } else if FRAME_FIELDS.contains(&name.as_str()) {
+            extra.insert(name.clone(), json()?);
+        } else if name == DATA {
+            other = Some(json()?);
+        } else if !RESERVED.contains(&name.as_str()) {
+            data.insert(attribute::unescape(name).to_owned(), json()?);
+        }
+    }
+    let sort = text(item, MICROTIMESTAMP)?;
+    let time = sort.split(SEPARATOR).next().unwrap_or_default();
+    for (name, digits, as_number) in [(ID, digits(item, ID)?, true), (MICROTIMESTAMP, time, false)] {
+        if !derived.contains(&name) && !data.contains_key(name) {
+            data.insert(name.to_owned(), restored(digits, as_number));
+        }
+    }
+    Ok(Event {
+        channel: Channel::from_frame(text(item, CHANNEL)?.to_owned()),
+        name: text(item, EVENT)?.to_owned(),
+        data: other.unwrap_or(Value::Object(data)),
+        extra,
+    })
+}
+
+/// The item as people see it: its attributes as JSON, `microtimestamp` without the discriminator, no digit lost.
+///
+/// # Errors
+///
+/// [`ItemError`] for attributes that have no JSON form.
+pub fn to_json(item: &Item) -> Result<Map<String, Value>, ItemError> {
+    let mut object = Map::new();
+    for (name, value) in item {
+        let json = match value {
+            AttributeValue::S(sort) if name == MICROTIMESTAMP => {
+                Value::String(sort.split(SEPARATOR).next().unwrap_or_default().to_owned())
+            }
+            _ => attribute::to_json(value).map_err(|source| ItemError::Value { name: name.clone(), source })?,
+        };
+        object.insert(name.clone(), json);
+    }
+    Ok(object)
+}
+
+fn derived(item: &Item) -> Vec<&str> {
+    match item.get(DERIVED) {
+        Some(AttributeValue::L(names)) => {
+            names.iter().filter_map(|name| name.as_s().ok().map(String::as_str)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn text<'item>(item: &'item Item, name: &'static str) -> Result<&'item str, ItemError> {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(ItemError::Attribute(name)),
+    }
+}
+
+fn digits<'item>(item: &'item Item, name: &'static str) -> Result<&'item str, ItemError> {
+    match item.get(name) {
+        Some(AttributeValue::N(digits)) => Ok(digits),
+        _ => Err(ItemError::Attribute(name)),
+    }
+}
