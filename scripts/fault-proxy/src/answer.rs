@@ -47,18 +47,24 @@ pub fn throttled(call: &Call, resource: Resource, limit: Limit, exception: Excep
         Limit::KeyRange => "KeyRangeThroughputExceeded",
         Limit::Provisioned => "ProvisionedThroughputExceeded",
     };
-    let (name, message) = match exception {
+    // The service's model spells the list differently in the two.
+    let (name, message, list) = match exception {
         Exception::ProvisionedThroughputExceeded => (
             "ProvisionedThroughputExceededException",
             "The level of configured provisioned throughput for one or more resources was exceeded.",
+            "ThrottlingReasons",
         ),
-        Exception::Throttling => {
-            ("ThrottlingException", "Throughput exceeds the current capacity of your table or index.")
-        }
+        Exception::Throttling => (
+            "ThrottlingException",
+            "Throughput exceeds the current capacity of your table or index.",
+            "throttlingReasons",
+        ),
     };
     let reasons = json!([{"reason": format!("{kind}{operation}{limit}"), "resource": arn}]);
-    let body = json!({"__type": format!("{NAMESPACE}{name}"), "message": message, "ThrottlingReasons": reasons});
-    response(StatusCode::BAD_REQUEST, &body)
+    response(
+        StatusCode::BAD_REQUEST,
+        &json!({"__type": format!("{NAMESPACE}{name}"), "message": message, list: reasons}),
+    )
 }
 
 /// 500, as the service answers when it failed inside; a write may have taken effect.

@@ -1,33 +1,20 @@
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
-
 use bytes::Bytes;
-use hyper::{
-    Response, StatusCode,
-    body::{Body, Frame},
-    header::{CONTENT_LENGTH, HeaderName, HeaderValue},
-};
+use hyper::{Response, StatusCode};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::{self, Exception, Limit, Resource},
     batch::{StatementBatch, WriteBatch, some_but_not_all, with_unprocessed},
+    body::{Answer, Cut, broken_off, whole},
     call::{Access, Call},
     mix::Fault,
-    proxy::{Down, Shared},
+    proxy::Down,
+    state::Shared,
     upstream::consumed_units,
 };
-
-/// The connection is to be closed without (the rest of) an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is closed on purpose")]
-pub(crate) struct Cut;
 
 /// Decides what happens to one call and does it.
 pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answer>, Cut> {
@@ -211,49 +198,5 @@ fn put_items(action: &str, body: &[u8]) -> u64 {
             u64::try_from(puts).unwrap_or(u64::MAX)
         }
         _ => 0,
-    }
-}
-
-fn whole(answered: Response<Bytes>) -> Response<Answer> {
-    answered.map(|body| Answer { rest: Some(body), broken: None })
-}
-
-/// A part of the answer under the whole answer's length, then the end of the connection.
-fn broken_off(answered: Response<Bytes>, dice: &mut ChaCha8Rng) -> Response<Answer> {
-    let length = answered.body().len();
-    let part = answered.body().slice(..dice.random_range(0..length.max(1)).min(length));
-    let mut broken =
-        answered.map(|_| Answer { rest: Some(part), broken: Some(Box::pin(sleep(Duration::from_millis(10)))) });
-    broken.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    broken.headers_mut().remove(HeaderName::from_static("x-amz-crc32"));
-    broken
-}
-
-/// The body of an answer, whole or broken off.
-pub(crate) struct Answer {
-    rest: Option<Bytes>,
-    /// Where set, the body fails after this pause, which lets the part before it reach the client.
-    broken: Option<Pin<Box<Sleep>>>,
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        if let Some(rest) = self.rest.take() {
-            return Poll::Ready(Some(Ok(Frame::data(rest))));
-        }
-        match &mut self.broken {
-            Some(pause) => pause.as_mut().poll(context).map(|()| Some(Err(Cut))),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        match (&self.rest, &self.broken) {
-            (Some(rest), None) => hyper::body::SizeHint::with_exact(rest.len() as u64),
-            _ => hyper::body::SizeHint::default(),
-        }
     }
 }

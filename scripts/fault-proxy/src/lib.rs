@@ -20,6 +20,8 @@ pub mod allow;
 pub mod answer;
 /// Batches taken apart, and answers put together again.
 pub mod batch;
+/// Answers that end well and answers that break off.
+mod body;
 /// Capacity as the service grants it: write units a second for each partition of the table and of its index.
 pub mod budgets;
 /// A call as far as the proxy reads it: action, table, index, partition keys.
@@ -27,12 +29,14 @@ pub mod call;
 /// What the proxy saw and did.
 pub mod counts;
 /// What happens to one call.
-pub mod fault;
+mod fault;
 /// What may go wrong and how often.
 pub mod mix;
 /// The proxy itself: listens, serves, stops.
 pub mod proxy;
 /// The size of an item and its write units.
 pub mod size;
+/// What all connections share: dice, budgets, whether the endpoint is down.
+mod state;
 /// The way to the endpoint behind.
-pub mod upstream;
+mod upstream;

@@ -1,30 +1,19 @@
-use std::{
-    collections::BTreeSet,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::Instant,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    allow,
-    answer::Resource,
-    batch::WriteBatch,
+    body::Cut,
     budgets::{Budgets, Ledger},
     call::Call,
-    counts::{Counts, Tally},
-    fault::{Cut, handle},
-    mix::{Dice, Fault, Mix},
+    counts::Counts,
+    fault::handle,
+    mix::{Fault, Mix},
+    state::Shared,
     upstream::Upstream,
 };
 
@@ -205,93 +194,5 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         ended = connection => if let Err(error) = ended {
             tracing::debug!(error = %error, "connection ended early");
         }
-    }
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) tally: Tally,
-    upstream: Upstream,
-    config: Config,
-    stop: CancellationToken,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    dice: Dice,
-    mix: Mix,
-    ledger: Option<Ledger>,
-    down: Option<Down>,
-    /// Cancelled to close the connections that are open at this moment.
-    open: CancellationToken,
-}
-
-impl Shared {
-    fn new(config: Config, upstream: Upstream) -> Self {
-        let stop = CancellationToken::new();
-        let state = State {
-            dice: Dice::new(config.seed),
-            mix: config.mix,
-            ledger: config.budgets.clone().map(Ledger::new),
-            down: None,
-            open: stop.child_token(),
-        };
-        Self { tally: Tally::default(), upstream, config, stop, state: Mutex::new(state) }
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn down(&self) -> Option<Down> {
-        self.change(|state| state.down)
-    }
-
-    pub(crate) fn throw(&self) -> (Option<Fault>, ChaCha8Rng) {
-        self.change(|state| state.dice.throw(&state.mix))
-    }
-
-    pub(crate) fn missing_permission(&self, call: &Call) -> Option<(String, String)> {
-        allow::missing(self.config.allow.as_ref()?, call)
-    }
-
-    /// What each write of the call is short of; empty where no budget speaks.
-    pub(crate) fn admit(&self, call: &Call, now: Instant) -> Vec<Option<Resource>> {
-        self.change(|state| {
-            let Some(ledger) = &mut state.ledger else { return Vec::new() };
-            match call.action.as_str() {
-                "BatchWriteItem" => {
-                    WriteBatch::read(call.json()).map_or_else(Vec::new, |batch| ledger.admit_batch(&batch, now))
-                }
-                "PutItem" => vec![ledger.admit_put(call, now)],
-                _ => Vec::new(),
-            }
-        })
-    }
-
-    pub(crate) fn overdrawn(&self, table: &str) -> bool {
-        self.change(|state| state.ledger.as_ref().is_some_and(|ledger| ledger.overdrawn(table, Instant::now())))
-    }
-
-    pub(crate) fn charge(&self, table: &str, units: f64) {
-        self.change(|state| {
-            if let Some(ledger) = &mut state.ledger {
-                ledger.charge(table, units, Instant::now());
-            }
-        });
-    }
-
-    pub(crate) fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    pub(crate) fn slow_limit(&self) -> Duration {
-        self.config.slow_limit
-    }
-
-    pub(crate) fn index(&self) -> &str {
-        &self.config.index
     }
 }

@@ -8,7 +8,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::call::Call;
@@ -53,32 +54,17 @@ impl Upstream {
 #[derive(Deserialize)]
 struct Reported {
     #[serde(rename = "ConsumedCapacity")]
-    consumed: Option<OneOrMany>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(Consumed),
-    Many(Vec<Consumed>),
-    Other(IgnoredAny),
-}
-
-#[derive(Deserialize)]
-struct Consumed {
-    #[serde(rename = "CapacityUnits")]
-    units: Option<f64>,
+    consumed: Option<Value>,
 }
 
 /// The units that an answer reports in `ConsumedCapacity`, over all tables.
 pub(crate) fn consumed_units(answer: &[u8]) -> Option<f64> {
     let reported: Reported = serde_json::from_slice(answer).ok()?;
-    let all = match reported.consumed? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-        OneOrMany::Other(_) => return None,
-    };
-    Some(all.iter().filter_map(|consumed| consumed.units).sum())
+    let units = |consumed: &Value| consumed.get("CapacityUnits").and_then(Value::as_f64);
+    match reported.consumed? {
+        Value::Array(tables) => Some(tables.iter().filter_map(units).sum()),
+        table => units(&table),
+    }
 }
 
 #[cfg(test)]

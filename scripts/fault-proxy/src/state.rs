@@ -1,0 +1,108 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    allow,
+    answer::Resource,
+    batch::WriteBatch,
+    budgets::Ledger,
+    call::Call,
+    counts::Tally,
+    mix::{Dice, Fault, Mix},
+    proxy::{Config, Down},
+    upstream::Upstream,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) tally: Tally,
+    upstream: Upstream,
+    config: Config,
+    pub(crate) stop: CancellationToken,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    dice: Dice,
+    pub(crate) mix: Mix,
+    pub(crate) ledger: Option<Ledger>,
+    pub(crate) down: Option<Down>,
+    /// Cancelled to close the connections that are open at this moment.
+    pub(crate) open: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, upstream: Upstream) -> Self {
+        let stop = CancellationToken::new();
+        let state = State {
+            dice: Dice::new(config.seed),
+            mix: config.mix,
+            ledger: config.budgets.clone().map(Ledger::new),
+            down: None,
+            open: stop.child_token(),
+        };
+        Self { tally: Tally::default(), upstream, config, stop, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn down(&self) -> Option<Down> {
+        self.change(|state| state.down)
+    }
+
+    pub(crate) fn throw(&self) -> (Option<Fault>, ChaCha8Rng) {
+        self.change(|state| state.dice.throw(&state.mix))
+    }
+
+    pub(crate) fn missing_permission(&self, call: &Call) -> Option<(String, String)> {
+        allow::missing(self.config.allow.as_ref()?, call)
+    }
+
+    /// What each write of the call is short of; empty where no budget speaks.
+    pub(crate) fn admit(&self, call: &Call, now: Instant) -> Vec<Option<Resource>> {
+        self.change(|state| {
+            let Some(ledger) = &mut state.ledger else { return Vec::new() };
+            match call.action.as_str() {
+                "BatchWriteItem" => {
+                    WriteBatch::read(call.json()).map_or_else(Vec::new, |batch| ledger.admit_batch(&batch, now))
+                }
+                "PutItem" => vec![ledger.admit_put(call, now)],
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    pub(crate) fn overdrawn(&self, table: &str) -> bool {
+        self.change(|state| state.ledger.as_ref().is_some_and(|ledger| ledger.overdrawn(table, Instant::now())))
+    }
+
+    pub(crate) fn charge(&self, table: &str, units: f64) {
+        self.change(|state| {
+            if let Some(ledger) = &mut state.ledger {
+                ledger.charge(table, units, Instant::now());
+            }
+        });
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    pub(crate) fn slow_limit(&self) -> Duration {
+        self.config.slow_limit
+    }
+
+    pub(crate) fn index(&self) -> &str {
+        &self.config.index
+    }
+}

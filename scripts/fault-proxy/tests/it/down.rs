@@ -1,0 +1,34 @@
+use aws_sdk_dynamodb::error::SdkError;
+use fault_proxy::{mix::Fault, proxy::Down};
+
+use crate::support::{TABLE, setup};
+
+#[tokio::test]
+async fn the_endpoint_goes_down_in_three_ways_and_comes_back() {
+    let setup = setup(31, |_| ()).await;
+    let scan = || setup.client.scan().table_name(TABLE).send();
+    scan().await.unwrap();
+    setup.proxy.set_down(Some(Down::Refuse));
+    for _ in 0..3 {
+        let error = scan().await.unwrap_err();
+        assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    }
+    setup.proxy.set_down(Some(Down::Mute));
+    let error = scan().await.unwrap_err();
+    assert!(matches!(error, SdkError::TimeoutError(_)), "{error:?}");
+    setup.proxy.set_down(Some(Down::Unavailable));
+    let error = scan().await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 503);
+    setup.proxy.set_down(None);
+    scan().await.unwrap();
+    assert!(setup.proxy.counts().fault(Fault::Down) >= 4);
+    setup.proxy.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_a_closed_connection() {
+    let setup = setup(32, |config| config.upstream = "http://127.0.0.1:1".to_owned()).await;
+    let error = setup.client.scan().table_name(TABLE).send().await.unwrap_err();
+    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    assert_eq!(setup.proxy.counts().fault(Fault::Upstream), 1);
+}
