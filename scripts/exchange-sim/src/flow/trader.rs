@@ -1,0 +1,300 @@
+//! Every participant of one market in one: draws what happens next and lets the book carry it out.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::event::{Kind, OrderSource, Side};
+use crate::flow::book::{Book, Order};
+use crate::flow::tape::Tape;
+use crate::market::Market;
+
+/// `order_subtype` values, see the exchange's order types.
+pub mod subtype {
+    /// Good till cancelled.
+    pub const LIMIT: u8 = 0;
+    /// Market.
+    pub const MARKET: u8 = 2;
+    /// Immediate or cancel.
+    pub const IMMEDIATE: u8 = 4;
+    /// Post-only.
+    pub const POST_ONLY: u8 = 5;
+    /// Fill or kill.
+    pub const FILL_OR_KILL: u8 = 6;
+    /// Triggered stop, executed as a market order.
+    pub const STOP_MARKET: u8 = 20;
+}
+
+/// Shares of the actions, in 10,000. The recorded hour of btcusd had 225,830 events of post-only orders, 22,075 of
+/// IOC, 4,288 of limit, 177 of FOK and 4 of market orders; market orders are more frequent here, so that a short
+/// run has some.
+const IMMEDIATE: u32 = 430;
+const FILL_OR_KILL: u32 = 3;
+const MARKET: u32 = 3;
+const MARKETABLE: u32 = 5;
+const REPRICE: u32 = 4;
+/// Of IOC orders, so many in 1,000 are priced to trade: makes 0.7 trades a second of 240 events a second.
+const IMMEDIATE_CROSSING: u32 = 45;
+/// One order in so many is dust: under 100 lots.
+const DUST: u32 = 2_000;
+/// One cancel in so many shows another price than the order had, 9 an hour in the recorded one.
+const ODD_PRICE: u32 = 25_000;
+/// Price that the exchange shows for a market order to buy; to sell it shows 0.
+const NO_LIMIT: i64 = 999_999_999;
+
+/// The participants of one market.
+#[derive(Debug)]
+pub struct Trader {
+    /// The market's book.
+    pub book: Book,
+    rng: ChaCha8Rng,
+    fair: i64,
+    start: i64,
+    /// Logarithm of the widest distance of a resting order from the fair price, in ticks.
+    reach: u32,
+    usual: i64,
+    /// Price of a market order to buy, in ticks.
+    no_limit: i64,
+    /// Orders that should rest.
+    target: usize,
+}
+
+impl Trader {
+    /// Participants with their own sequence of decisions, who keep about `target` orders on the book.
+    pub fn new(market: &Market, seed: u64, target: usize) -> Self {
+        Self {
+            book: Book::default(),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            fair: market.start_price,
+            start: market.start_price,
+            reach: (market.start_price / 200).max(128).ilog2(),
+            usual: market.usual_amount,
+            no_limit: NO_LIMIT * 10_i64.pow(market.price_decimals),
+            target: target.max(200),
+        }
+    }
+
+    /// Lets `count` orders rest from before the first event.
+    pub fn prefill(&mut self, count: usize, mut id: impl FnMut() -> u64) {
+        for _ in 0..count {
+            let order = self.passive(id());
+            self.book.rest(order);
+        }
+    }
+
+    /// One action: at least one event on the tape.
+    pub fn act(&mut self, tape: &mut Tape<'_>) {
+        self.drift();
+        let draw = self.rng.random_range(0..10_000);
+        let mut bound = 0;
+        let mut below = |share: u32| {
+            bound += share;
+            draw < bound
+        };
+        if below(IMMEDIATE) {
+            self.immediate(tape);
+        } else if below(FILL_OR_KILL) {
+            self.fill_or_kill(tape);
+        } else if below(MARKET) {
+            self.market(tape);
+        } else if below(MARKETABLE) {
+            self.marketable(tape);
+        } else if below(REPRICE) && !self.book.is_empty() {
+            self.reprice(tape);
+        } else {
+            self.quote(tape);
+        }
+    }
+
+    /// Creates or cancels, whichever brings the number of resting orders nearer to its target.
+    fn quote(&mut self, tape: &mut Tape<'_>) {
+        if self.rng.random_range(0..2 * self.target) >= self.book.len() {
+            let order = self.passive(tape.order_id());
+            tape.order(Kind::Created, &order, 0);
+            self.book.rest(order);
+        } else {
+            self.cancel(tape);
+        }
+    }
+
+    fn cancel(&mut self, tape: &mut Tape<'_>) {
+        let id = self.outdated().or_else(|| self.some_resting().map(|order| order.id));
+        let Some(mut order) = id.and_then(|id| self.book.remove(id)) else {
+            return;
+        };
+        if self.rng.random_range(0..ODD_PRICE) == 0 {
+            order.price += 1;
+        }
+        tape.order(Kind::Deleted, &order, 0);
+    }
+
+    /// Moves a resting order to another price under its id.
+    fn reprice(&mut self, tape: &mut Tape<'_>) {
+        let Some(mut order) = self.some_resting().and_then(|order| self.book.remove(order.id)) else {
+            return;
+        };
+        order.price = self.passive_price(order.side);
+        tape.order(Kind::Changed, &order, 0);
+        self.book.rest(order);
+    }
+
+    /// An IOC order; most are priced beside the market and go at once.
+    fn immediate(&mut self, tape: &mut Tape<'_>) {
+        let side = self.side();
+        let order = if self.rng.random_range(0..1_000) < IMMEDIATE_CROSSING {
+            self.crossing(tape, side, subtype::IMMEDIATE)
+        } else {
+            let (price, amount) = (self.passive_price(side), self.amount());
+            Order { id: tape.order_id(), side, subtype: subtype::IMMEDIATE, price, left: amount, at_create: amount }
+        };
+        let rest = self.execute(tape, order);
+        self.expire(tape, rest);
+    }
+
+    fn fill_or_kill(&mut self, tape: &mut Tape<'_>) {
+        let side = self.side();
+        let order = self.crossing(tape, side, subtype::FILL_OR_KILL);
+        let rest = if self.book.available(side, order.price) >= order.left {
+            self.execute(tape, order)
+        } else {
+            tape.order(Kind::Created, &order, 0);
+            order
+        };
+        self.expire(tape, rest);
+    }
+
+    /// A limit order that trades first and lets its remainder rest.
+    fn marketable(&mut self, tape: &mut Tape<'_>) {
+        let side = self.side();
+        let order = self.crossing(tape, side, subtype::LIMIT);
+        let rest = self.execute(tape, order);
+        if rest.left > 0 {
+            self.book.rest(rest);
+        }
+    }
+
+    /// A market order: created with the extreme price, then shown at the prices of its fills. Half of them are by value,
+    /// which the exchange shows as amount 0 at first and as one lot left over at the end.
+    fn market(&mut self, tape: &mut Tape<'_>) {
+        let side = self.side();
+        let stop = self.rng.random_range(0..8) == 0;
+        let by_value: bool = self.rng.random();
+        let (source, subtype) = match stop {
+            true => (OrderSource::StopOrder, subtype::STOP_MARKET),
+            false => (OrderSource::OrderBook, subtype::MARKET),
+        };
+        let price = if side == Side::Buy { self.no_limit } else { 0 };
+        let amount = self.amount();
+        let total = amount + i64::from(by_value);
+        let mut order = Order { id: tape.order_id(), side, subtype, price, left: total, at_create: total };
+        let shown = if by_value { Order { left: 0, at_create: 0, ..order } } else { order };
+        tape.order_from(source, Kind::Created, &shown, 0);
+        for fill in self.book.take(side, price, amount) {
+            order.price = fill.maker.price;
+            fill_events(tape, source, &mut order, &fill.maker, fill.amount);
+        }
+        if order.left > 0 {
+            tape.order_from(source, Kind::Deleted, &order, 0);
+        }
+    }
+
+    /// Creates a taker and fills what its limit allows; the rest of it comes back.
+    fn execute(&mut self, tape: &mut Tape<'_>, mut order: Order) -> Order {
+        tape.order(Kind::Created, &order, 0);
+        for fill in self.book.take(order.side, order.price, order.left) {
+            fill_events(tape, OrderSource::OrderBook, &mut order, &fill.maker, fill.amount);
+        }
+        order
+    }
+
+    fn expire(&mut self, tape: &mut Tape<'_>, rest: Order) {
+        if rest.left > 0 {
+            tape.order(Kind::Deleted, &rest, 0);
+        }
+    }
+
+    /// An order priced to trade with the front of the other side, now and then big enough for several.
+    fn crossing(&mut self, tape: &mut Tape<'_>, side: Side, subtype: u8) -> Order {
+        let front = self.book.front(side.other());
+        let room = self.rng.random_range(0..4);
+        let price = match (side, front) {
+            (Side::Buy, Some(front)) => front.price + room,
+            (Side::Sell, Some(front)) => (front.price - room).max(1),
+            (_, None) => self.passive_price(side),
+        };
+        let mut amount = self.amount();
+        if self.rng.random_range(0..3) == 0 {
+            amount = amount.max(front.map_or(0, |front| front.left)) + self.amount();
+        }
+        Order { id: tape.order_id(), side, subtype, price, left: amount, at_create: amount }
+    }
+
+    /// An order that will rest.
+    fn passive(&mut self, id: u64) -> Order {
+        let side = self.side();
+        let (price, amount) = (self.passive_price(side), self.amount());
+        let subtype = if self.rng.random_range(0..50) == 0 { subtype::LIMIT } else { subtype::POST_ONLY };
+        Order { id, side, subtype, price, left: amount, at_create: amount }
+    }
+
+    /// A price that does not trade: near the fair price more often than far from it, every octave equally often.
+    fn passive_price(&mut self, side: Side) -> i64 {
+        let octave = self.rng.random_range(0..=self.reach);
+        let distance = 1 + self.rng.random_range(0..1_i64 << octave);
+        let best = self.book.best(side.other());
+        match side {
+            Side::Buy => (self.fair - distance).min(best.map_or(i64::MAX, |ask| ask - 1)).max(1),
+            Side::Sell => (self.fair + distance).max(best.map_or(i64::MIN, |bid| bid + 1)),
+        }
+    }
+
+    fn amount(&mut self) -> i64 {
+        if self.rng.random_range(0..DUST) == 0 {
+            return self.rng.random_range(1..100);
+        }
+        let most = self.usual >> self.rng.random_range(0..6);
+        self.rng.random_range(1..=2 * most.max(1))
+    }
+
+    fn side(&mut self) -> Side {
+        if self.rng.random() { Side::Buy } else { Side::Sell }
+    }
+
+    /// A resting order, recent ones more often.
+    fn some_resting(&mut self) -> Option<Order> {
+        let count = self.book.len();
+        if count == 0 {
+            return None;
+        }
+        let slot = self.rng.random_range(0..count).max(self.rng.random_range(0..count));
+        self.book.at(slot)
+    }
+
+    /// Half the time, an order that the fair price has overtaken: its owner cancels it.
+    fn outdated(&mut self) -> Option<u64> {
+        if self.rng.random() {
+            return None;
+        }
+        let ask = self.book.front(Side::Sell).filter(|order| order.price <= self.fair);
+        let bid = self.book.front(Side::Buy).filter(|order| order.price >= self.fair);
+        ask.or(bid).map(|order| order.id)
+    }
+
+    /// The fair price walks, and is pulled back to where it started.
+    fn drift(&mut self) {
+        let step = (self.start / 200_000).max(1);
+        if self.rng.random_range(0..10) == 0 {
+            self.fair += self.rng.random_range(-step..=step);
+            self.fair += (self.start - self.fair) / 2_000;
+            self.fair = self.fair.max(2);
+        }
+    }
+}
+
+/// The trade and the two order events of one fill.
+fn fill_events(tape: &mut Tape<'_>, source: OrderSource, taker: &mut Order, maker: &Order, amount: i64) {
+    tape.trade(taker.side, taker.id, maker.id, maker.price, amount);
+    let gone = |left| if left == 0 { Kind::Deleted } else { Kind::Changed };
+    tape.order(gone(maker.left), maker, amount);
+    taker.left -= amount;
+    tape.order_from(source, gone(taker.left), taker, amount);
+}

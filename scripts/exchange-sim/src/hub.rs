@@ -1,0 +1,283 @@
+//! Who gets what: connections, subscriptions, and the one place through which every frame goes out.
+//!
+//! A frame enters the queues of its subscribers and the truth file in one step, so that the order of lines is the order
+//! on the wire.
+
+pub(crate) mod peer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+
+use crate::clock::wall_micros;
+use crate::faults::{Aimed, Fault, Garbage, Target};
+use crate::hub::peer::{Command, Out, Peer, Seat};
+use crate::truth::{Kind, What, Writer};
+
+/// Subscriptions of one connection; one more closes it silently.
+const SUBSCRIPTIONS: usize = 1_024;
+
+/// What became of a request to subscribe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subscription {
+    Acknowledged,
+    /// A fault swallowed it.
+    Withheld,
+    /// The limit is passed: the connection is to be closed silently.
+    TooMany,
+}
+
+/// Bounds of what may wait for one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) truth: Writer,
+    /// Data frames generated so far.
+    pub(crate) emitted: u64,
+    limits: Limits,
+    peers: BTreeMap<u64, Peer>,
+    routes: HashMap<String, Vec<u64>>,
+    opened: u64,
+    garbage: u64,
+    /// Acks to withhold from whoever asks next.
+    withhold_acks: u32,
+    down_until: Option<Instant>,
+}
+
+impl Hub {
+    pub(crate) fn new(truth: Writer, limits: Limits) -> Self {
+        Self {
+            truth,
+            emitted: 0,
+            limits,
+            peers: BTreeMap::new(),
+            routes: HashMap::new(),
+            opened: 0,
+            garbage: 0,
+            withhold_acks: 0,
+            down_until: None,
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.peers.values().map(|peer| peer.channels.len()).sum()
+    }
+
+    /// Whether one connection is subscribed to all of these channels.
+    pub(crate) fn anyone_has_all(&self, channels: &[String]) -> bool {
+        self.peers.values().any(|peer| channels.iter().all(|channel| peer.channels.contains(channel)))
+    }
+
+    pub(crate) fn has_subscribers(&self, channel: &str) -> bool {
+        self.routes.contains_key(channel)
+    }
+
+    /// Whether every subscriber of a channel can take more without delay.
+    pub(crate) fn has_room(&self, channel: &str) -> bool {
+        let peers = self.routes.get(channel).into_iter().flatten().filter_map(|id| self.peers.get(id));
+        peers.into_iter().all(|peer| peer.has_room(self.limits.bytes))
+    }
+
+    /// A new connection, or None while the exchange is down.
+    pub(crate) fn open(&mut self, address: SocketAddr) -> Option<Seat> {
+        if self.is_down() {
+            return None;
+        }
+        self.opened += 1;
+        let (peer, seat) = Peer::new(self.opened, self.limits.frames);
+        self.peers.insert(self.opened, peer);
+        self.truth.change(self.opened, wall_micros(), What::Opened(address.to_string()), None);
+        Some(seat)
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.down_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Forgets a connection. `reason` is the task's; where the hub ended the connection, its own reason counts.
+    pub(crate) fn close(&mut self, id: u64, reason: &str, sent: u64) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        for channel in &peer.channels {
+            self.unroute(id, channel);
+        }
+        let reason = peer.ended.unwrap_or(reason).to_owned();
+        tracing::debug!(connection = id, reason, sent, "connection closed");
+        self.truth.change(id, wall_micros(), What::Closed(reason), Some(sent));
+    }
+
+    /// Sends something that is no data: an error, an answer to a heartbeat.
+    pub(crate) fn control(&mut self, id: u64, text: &str) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.push(Out::Control(text.into()), self.limits.bytes);
+        }
+    }
+
+    /// Subscribes and acknowledges; the ack is on the wire before the first frame of the channel.
+    pub(crate) fn subscribe(&mut self, id: u64, channel: &str) -> Subscription {
+        let Some(peer) = self.peers.get_mut(&id) else { return Subscription::Withheld };
+        if self.withhold_acks > 0 || peer.due.withhold_acks > 0 {
+            self.withhold_acks = self.withhold_acks.saturating_sub(1);
+            peer.due.withhold_acks = peer.due.withhold_acks.saturating_sub(1);
+            return Subscription::Withheld;
+        }
+        let is_new = !peer.channels.contains(channel);
+        if is_new && peer.channels.len() >= SUBSCRIPTIONS {
+            return Subscription::TooMany;
+        }
+        let ack = format!(r#"{{"event":"bts:subscription_succeeded","channel":"{channel}","data":{{}}}}"#);
+        peer.push(Out::Control(ack.into()), self.limits.bytes);
+        if is_new {
+            peer.channels.insert(channel.to_owned());
+            self.routes.entry(channel.to_owned()).or_default().push(id);
+            self.truth.change(id, wall_micros(), What::Subscribed(channel.to_owned()), None);
+        }
+        Subscription::Acknowledged
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: u64, channel: &str) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let ack = format!(r#"{{"event":"bts:unsubscription_succeeded","channel":"{channel}","data":{{}}}}"#);
+        peer.push(Out::Control(ack.into()), self.limits.bytes);
+        if peer.channels.remove(channel) {
+            self.unroute(id, channel);
+            self.truth.change(id, wall_micros(), What::Unsubscribed(channel.to_owned()), None);
+        }
+    }
+
+    /// Sends a generated frame to the subscribers of its channel, with the faults they are due.
+    pub(crate) fn dispatch(&mut self, channel: &str, text: String, at: u64) {
+        self.emitted += 1;
+        let text = Utf8Bytes::from(text);
+        let (mut direct, mut again, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for id in self.routes.get(channel).into_iter().flatten() {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            if peer.due.drop > 0 {
+                peer.due.drop -= 1;
+                continue;
+            }
+            if peer.is_muted() {
+                continue;
+            }
+            if peer.due.reorder > 0 && peer.due.held.is_none() {
+                peer.due.reorder -= 1;
+                peer.due.held = Some((channel.to_owned(), text.clone()));
+                continue;
+            }
+            if peer.push(Out::Data(text.clone()), self.limits.bytes) {
+                direct.push(*id);
+            }
+            if peer.due.duplicate > 0 {
+                peer.due.duplicate -= 1;
+                if peer.push(Out::Data(text.clone()), self.limits.bytes) {
+                    again.push(*id);
+                }
+            }
+            if let Some((_, held)) = peer.due.held.take_if(|(of, _)| of == channel)
+                && peer.push(Out::Data(held.clone()), self.limits.bytes)
+            {
+                late.push((*id, held));
+            }
+        }
+        self.truth.frame(at, Kind::Event, &direct, text.as_bytes(), true);
+        if !again.is_empty() {
+            self.truth.frame(at, Kind::Duplicate, &again, text.as_bytes(), true);
+        }
+        for (id, held) in late {
+            self.truth.frame(at, Kind::Reordered, &[id], held.as_bytes(), true);
+        }
+    }
+
+    /// Sends what a reorder still holds back: nothing may come after it that would let it go.
+    pub(crate) fn release_held(&mut self) {
+        for (id, peer) in &mut self.peers {
+            if let Some((_, held)) = peer.due.held.take()
+                && peer.push(Out::Data(held.clone()), self.limits.bytes)
+            {
+                self.truth.frame(wall_micros(), Kind::Reordered, &[*id], held.as_bytes(), true);
+            }
+        }
+    }
+
+    /// Lets a fault happen; returns how many connections it concerns.
+    pub(crate) fn inject(&mut self, aimed: &Aimed) -> usize {
+        let chosen: Vec<u64> = match (&aimed.fault, aimed.target) {
+            (Fault::Down { .. }, _) | (_, Target::All) => self.peers.keys().copied().collect(),
+            (_, Target::Nth(nth)) => self.peers.keys().skip(nth.saturating_sub(1)).take(1).copied().collect(),
+        };
+        match (&aimed.fault, aimed.target) {
+            (Fault::Down { lasting }, _) => self.down_until = Some(Instant::now() + *lasting),
+            (Fault::WithholdAcks { count }, Target::All) => {
+                self.withhold_acks += count;
+                return chosen.len();
+            }
+            _ => {}
+        }
+        for id in &chosen {
+            self.inject_into(*id, &aimed.fault);
+        }
+        chosen.len()
+    }
+
+    fn inject_into(&mut self, id: u64, fault: &Fault) {
+        let now = Instant::now();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        match *fault {
+            Fault::Cut => peer.end("cut"),
+            Fault::Down { .. } => peer.end("down"),
+            Fault::Mute { lasting } => peer.mute(lasting.map(|lasting| now + lasting)),
+            Fault::Slow { delay, lasting } => peer.command(Command::Slow { delay, until: now + lasting }),
+            Fault::Reconnect { grace } => {
+                let text = r#"{"event":"bts:request_reconnect","channel":"","data":""}"#;
+                peer.push(Out::Control(text.into()), self.limits.bytes);
+                peer.command(Command::CloseAt(now + grace));
+            }
+            Fault::WithholdAcks { count } => peer.due.withhold_acks += count,
+            Fault::Duplicate { count } => peer.due.duplicate += count,
+            Fault::Reorder { count } => peer.due.reorder += count,
+            Fault::Drop { count } => peer.due.drop += count,
+            Fault::Garbage { count, kind } => {
+                let kinds = kind.map_or(Garbage::ALL.to_vec(), |kind| vec![kind]);
+                for kind in kinds.into_iter().cycle().zip(0..count).map(|(kind, _)| kind) {
+                    self.garbage(id, kind);
+                }
+            }
+        }
+    }
+
+    /// Sends a bad frame that pretends to belong to one of the connection's channels.
+    fn garbage(&mut self, id: u64, kind: Garbage) {
+        self.garbage += 1;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let channel = peer.channels.first().map_or("live_trades_btcusd", String::as_str);
+        let payload = kind.payload(channel, self.garbage);
+        let (out, exact) = match (kind, String::from_utf8(payload.clone())) {
+            (Garbage::Binary, _) => (Out::Binary(Bytes::from(payload.clone())), false),
+            (_, Ok(text)) => (Out::Data(text.into()), true),
+            (_, Err(_)) => (Out::BadText(Bytes::from(payload.clone())), false),
+        };
+        if !peer.is_muted() && peer.push(out, self.limits.bytes) {
+            self.truth.frame(wall_micros(), Kind::Garbage, &[id], &payload, exact);
+        }
+    }
+
+    fn unroute(&mut self, id: u64, channel: &str) {
+        if let Some(ids) = self.routes.get_mut(channel) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.routes.remove(channel);
+            }
+        }
+    }
+}
