@@ -1,0 +1,137 @@
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::query::QueryError,
+    types::AttributeValue,
+};
+use shared::{
+    item::Item,
+    table::{CHANNEL, INDEX, NMICROTIMESTAMP},
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{problem::Problem, request::Order};
+
+/// The table as the function sees it: it only queries.
+#[derive(Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+/// A part of one channel, both ends inclusive, microseconds since the Unix epoch by the exchange's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'query> {
+    /// The index's partition key.
+    pub channel: &'query str,
+    /// First time.
+    pub from: u64,
+    /// Last time, not before `from`.
+    pub to: u64,
+    /// Which end comes first.
+    pub order: Order,
+}
+
+/// Where the engine goes on: only ever a key that the engine itself returned.
+pub type EngineKey = std::collections::HashMap<String, AttributeValue>;
+
+/// What one Query returns: up to 1 MB or the limit.
+pub struct Answer {
+    /// In the order of `nmicrotimestamp`; among equal times in the engine's own.
+    pub items: Vec<Item>,
+    /// Where the engine stopped, if it did not reach the end of the span.
+    pub stopped_at: Option<EngineKey>,
+}
+
+/// Why the table did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Throttled, overloaded, out of reach or too slow: worth another try.
+    #[error("the store did not answer: {0}")]
+    Busy(String),
+    /// The table or the index is missing, or the function may not read it.
+    #[error("the store refuses to answer: {0}")]
+    Refused(String),
+}
+
+impl Store {
+    /// A store on `table`.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> Store {
+        Store { client, table }
+    }
+
+    /// One Query on the index.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], which says whether another try is worth it.
+    pub async fn query(
+        &self,
+        span: Span<'_>,
+        limit: Option<i32>,
+        start: Option<EngineKey>,
+        deadline: Instant,
+    ) -> Result<Answer, StoreError> {
+        let call = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(INDEX)
+            .key_condition_expression("#channel = :channel AND #time BETWEEN :from AND :to")
+            .expression_attribute_names("#channel", CHANNEL)
+            .expression_attribute_names("#time", NMICROTIMESTAMP)
+            .expression_attribute_values(":channel", AttributeValue::S(span.channel.to_owned()))
+            .expression_attribute_values(":from", AttributeValue::N(span.from.to_string()))
+            .expression_attribute_values(":to", AttributeValue::N(span.to.to_string()))
+            .scan_index_forward(matches!(span.order, Order::Ascending))
+            .set_limit(limit)
+            .set_exclusive_start_key(start);
+        let answer = timeout_at(deadline, call.send())
+            .await
+            .map_err(|_| StoreError::Busy("the time for this request is used up".to_owned()))?
+            .map_err(|error| classify(&error))?;
+        let stopped_at = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok(Answer { items: answer.items.unwrap_or_default(), stopped_at })
+    }
+}
+
+fn classify<R>(error: &SdkError<QueryError, R>) -> StoreError {
+    match error {
+        SdkError::ServiceError(answered) => {
+            let code = answered.err().code().unwrap_or("unknown");
+            let refused = matches!(
+                code,
+                "ResourceNotFoundException"
+                    | "AccessDeniedException"
+                    | "ValidationException"
+                    | "UnrecognizedClientException"
+                    | "InvalidSignatureException"
+                    | "ExpiredTokenException"
+                    | "MissingAuthenticationTokenException"
+            );
+            if refused { StoreError::Refused(code.to_owned()) } else { StoreError::Busy(code.to_owned()) }
+        }
+        SdkError::TimeoutError(_) => StoreError::Busy("timeout".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => StoreError::Busy("timeout".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_io() => StoreError::Busy("connection failed".to_owned()),
+        SdkError::DispatchFailure(_) => StoreError::Busy("no connection or no credentials".to_owned()),
+        SdkError::ResponseError(_) => StoreError::Busy("broken answer".to_owned()),
+        _ => StoreError::Refused("the request could not be built".to_owned()),
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        match error {
+            StoreError::Busy(reason) => {
+                tracing::warn!(reason, "store did not answer");
+                Problem::busy(format!("the store did not answer in time ({reason}); try again in a moment"))
+            }
+            StoreError::Refused(reason) => {
+                tracing::error!(reason, "store refused the query");
+                Problem::setup(format!("the store refused the query ({reason}); this service is set up wrongly"))
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The router over real sockets, on the embedded store.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod basics;
+mod support;

@@ -1,0 +1,119 @@
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, ProjectionType,
+        PutRequest, WriteRequest,
+    },
+};
+use dynoxide::{Database, server::serve_with_shutdown};
+use query_fn::{config::Config, router::router, token::random_key};
+use serde_json::{Map, Value};
+use shared::{
+    frame::Frame,
+    item::{self, Item},
+    table::{self, KeyAttribute},
+    time::Micros,
+};
+use tokio::net::TcpListener;
+
+pub(crate) const TABLE: &str = "bitstamp-live";
+
+/// A table on an embedded engine and the router in front of it, each on a socket of its own.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) store: Client,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve_with_shutdown(listener, Database::memory().unwrap(), std::future::pending()));
+        let store = client(&endpoint);
+        create_table(&store).await;
+        let url = serve(store.clone(), Config::new(TABLE, vec![random_key()])).await;
+        Service { url, store }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
+        reqwest::get(format!("{}{path}", self.url)).await.unwrap()
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> (u16, Map<String, Value>) {
+        let response = self.get(path).await;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body:?}")))
+    }
+
+    pub(crate) async fn put(&self, items: Vec<Item>) {
+        for chunk in items.chunks(25) {
+            let puts = chunk.iter().map(|item| {
+                let put = PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
+                WriteRequest::builder().put_request(put).build()
+            });
+            let answer = self.store.batch_write_item().request_items(TABLE, puts.collect()).send().await.unwrap();
+            assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
+        }
+    }
+}
+
+pub(crate) async fn serve(store: Client, config: Config) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, router(store, config)).into_future());
+    url
+}
+
+pub(crate) fn client(endpoint: &str) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(endpoint)
+        .build();
+    Client::from_conf(config)
+}
+
+pub(crate) async fn create_table(client: &Client) {
+    let schema = |key: &[KeyAttribute]| {
+        let element =
+            |(name, _, role): &KeyAttribute| KeySchemaElement::builder().attribute_name(*name).key_type(role.clone());
+        key.iter().map(|attribute| element(attribute).build().unwrap()).collect::<Vec<_>>()
+    };
+    let (primary, index) = (table::primary_key(), table::index_key());
+    let definitions = primary.iter().chain(&index).map(|(name, kind, _)| {
+        AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build().unwrap()
+    });
+    let global = GlobalSecondaryIndex::builder()
+        .index_name(table::INDEX)
+        .set_key_schema(Some(schema(&index)))
+        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .build()
+        .unwrap();
+    let call = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+    call.set_attribute_definitions(Some(definitions.collect()))
+        .set_key_schema(Some(schema(&primary)))
+        .global_secondary_indexes(global)
+        .send()
+        .await
+        .unwrap();
+}
+
+/// The item of a message, as the daemon stores it.
+pub(crate) fn stored(message: &str, received_at: u64) -> Item {
+    match Frame::parse(message.as_bytes()).unwrap() {
+        Frame::Event(event) => item::from_event(event, Micros(received_at)).unwrap(),
+        Frame::Control(control) => panic!("{control:?}"),
+    }
+}
+
+/// A trade like the exchange's.
+pub(crate) fn trade(id: u64, time: u64) -> String {
+    format!(
+        r#"{{"data":{{"id":{id},"timestamp":"{}","amount":0.00310009,"amount_str":"0.00310009","price":29422,"price_str":"29422","type":0,"microtimestamp":"{time}","buy_order_id":1647817207170000,"sell_order_id":1647817207170001}},"channel":"live_trades_btcusd","event":"trade"}}"#,
+        time / 1_000_000
+    )
+}
