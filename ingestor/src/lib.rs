@@ -1,1 +1,52 @@
-//! Words.
+//! The daemon that captures channels of the exchange into a DynamoDB table without losing a frame silently.
+//!
+//! Modules stand in the order in which data passes: a socket stamps frames, the intake makes them durable in the spool,
+//! the shipper turns them into items, batches and writes them, and moves the spool's position.
+
+/// Settings from file, environment and flags; every fault at once.
+pub mod config;
+
+/// The daemon's clock: strictly increasing microseconds.
+pub mod clock;
+
+/// What the daemon knows of itself: counters, depths, ages.
+pub mod status;
+
+/// Waiting between attempts: exponential, jittered, capped.
+pub mod backoff;
+
+/// Whether a connection is alive, judged by pings and heartbeats and never by data.
+pub mod liveness;
+
+/// Which subscriptions of a connection are confirmed.
+pub mod subscriptions;
+
+/// One connection to the exchange: from bytes to stamped records.
+pub mod socket;
+
+/// What is received and not yet in the table, on disk.
+pub mod spool;
+
+/// From the sockets into the spool: group commit.
+pub mod intake;
+
+/// Items on their way into one request.
+pub mod batch;
+
+/// Requests to the table, until everything is stored or refused.
+pub mod writer;
+
+/// Which records are settled, and how far the spool's position may move.
+pub mod window;
+
+/// From the spool into the table.
+pub mod ship;
+
+/// The table: connecting to it, creating it, checking it.
+pub mod table;
+
+/// Metrics and health over HTTP.
+pub mod report;
+
+/// The whole daemon: the only place that spawns.
+pub mod pipeline;

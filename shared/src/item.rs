@@ -61,10 +61,20 @@ pub enum Unstorable {
 ///
 /// [`Unstorable`] says why the event cannot be an item.
 pub fn from_event(event: Event, received_at: Micros) -> Result<Item, Unstorable> {
+    let keyed = Keyed::of(&event)?;
+    from_keyed(event, keyed, received_at)
+}
+
+/// As [`from_event`], for an event whose key is at hand.
+///
+/// # Errors
+///
+/// [`Unstorable`] says why the event cannot be an item.
+pub fn from_keyed(event: Event, keyed: Keyed, received_at: Micros) -> Result<Item, Unstorable> {
     if event.channel.as_str().is_empty() || event.channel.as_str().starts_with('_') {
         return Err(Unstorable::Channel(event.channel));
     }
-    let Keyed { key, time } = Keyed::of(&event)?;
+    let Keyed { key, time } = keyed;
     let mut item = Item::with_capacity(24);
     let mut derived = Vec::new();
     let time_digits = key.microtimestamp.split(SEPARATOR).next().unwrap_or_default();

@@ -1,0 +1,106 @@
+//! The daemon's command line: arguments, logs, exit codes.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Arg, Command};
+use ingestor::config::{Config, Faults, SETTINGS};
+use ingestor::pipeline::{Pipeline, PipelineError};
+use ingestor::table;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// As in sysexits.h: the configuration, or the table it names, is wrong.
+const EXIT_CONFIG: u8 = 78;
+/// As in sysexits.h: the disk failed; what is durable is written after the next start.
+const EXIT_DISK: u8 = 74;
+
+const EXAMPLES: &str = "\
+Examples:
+  ingestor --channels live_trades_btcusd,live_orders_btcusd --region eu-central-1
+  ingestor --config /etc/bitstamp-live.toml
+  ingestor --endpoint-url http://127.0.0.1:8000 --spool-dir /tmp/spool
+
+Each setting may also stand in the file under its name (spool_max = \"2GiB\") or in the environment
+(BITSTAMP_LIVE_SPOOL_MAX). A flag beats the environment, the environment the file.
+Exit codes: 0 stopped in order, 74 disk failed, 78 wrong configuration or table, 1 anything else.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = command().get_matches();
+    let filter =
+        EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            match (error.downcast_ref::<Faults>(), error.downcast_ref::<PipelineError>()) {
+                (Some(_), _) | (_, Some(PipelineError::Table(_))) => ExitCode::from(EXIT_CONFIG),
+                (_, Some(PipelineError::Spool(_))) => ExitCode::from(EXIT_DISK),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn command() -> Command {
+    let settings = SETTINGS.iter().map(|setting| {
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        Arg::new(setting.key)
+            .long(setting.key.replace('_', "-"))
+            .value_name(setting.value)
+            .help(format!("{}{default}", setting.help))
+    });
+    Command::new("ingestor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Captures channels of Bitstamp's WebSocket into a DynamoDB table and never loses a frame silently")
+        .after_help(EXAMPLES)
+        .arg(Arg::new("config").long("config").value_name("FILE").help("A TOML file with settings"))
+        .args(settings)
+}
+
+async fn run(arguments: &clap::ArgMatches) -> anyhow::Result<()> {
+    let file = match arguments.get_one::<String>("config") {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| Faults(vec![format!("{path}: {error}")]))?;
+            Some((path.as_str(), text))
+        }
+        None => None,
+    };
+    let flags: BTreeMap<String, String> = SETTINGS
+        .iter()
+        .filter_map(|setting| Some((setting.key.to_owned(), arguments.get_one::<String>(setting.key)?.clone())))
+        .collect();
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let config = Config::read(&flags, &environment, file.as_ref().map(|(path, text)| (*path, text.as_str())))?;
+    let client = table::connect(&config).await;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let pipeline = Pipeline::start(config, client).await?;
+    // Nobody may be listening: only a service manager sets the socket.
+    let _told = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let stopped = pipeline
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            let _told = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            tracing::info!("stopping");
+        })
+        .await?;
+    tracing::info!(left = stopped.left, "stopped");
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of the program, for the person who started it")]
+fn report(error: &anyhow::Error) {
+    eprintln!("ingestor: {error:#}");
+}

@@ -1,0 +1,245 @@
+//! The whole daemon: who runs, what connects them, how they stop. Only this file spawns.
+//!
+//! ```text
+//! socket --mpsc--> intake --append, fsync--> spool --read--> shipper --BatchWriteItem--> table
+//!                  (thread)                        <--position--
+//! ```
+//!
+//! Stop: sockets close; the intake makes durable what they sent and ends; the shipper drains the spool, until a deadline;
+//! what is left is written after the next start.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::report::Report;
+use crate::ship::Shipper;
+use crate::socket::Socket;
+use crate::spool::{Spool, SpoolError};
+use crate::status::{Part, Status};
+use crate::table::{self, TableError};
+use crate::writer::Writer;
+
+/// Records between sockets and intake: several hundred milliseconds of the busiest bursts seen.
+const QUEUE: usize = 4_096;
+/// How often a store that cannot be reached at the start is tried again.
+const CHECK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why the daemon could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The disk.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The table is not one that events can be written to.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The address for metrics and health is taken.
+    #[error("cannot listen on {address}: {source}; stop what uses it or set --listen")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A stage ended that should not.
+    #[error("the {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// A running daemon.
+pub struct Pipeline {
+    status: Arc<Status>,
+    spool: Arc<Spool>,
+    address: std::net::SocketAddr,
+    stop_within: Duration,
+    stop: CancellationToken,
+    finish: CancellationToken,
+    socket: JoinHandle<()>,
+    intake: oneshot::Receiver<Result<(), SpoolError>>,
+    shipper: JoinHandle<Result<(), PipelineError>>,
+    server: JoinHandle<()>,
+}
+
+/// What was left when the daemon stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Records in the spool; they are written after the next start.
+    pub left: u64,
+}
+
+impl Pipeline {
+    /// Starts the daemon. A store that cannot be reached does not keep it from capturing; one that is wrong does.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`].
+    pub async fn start(config: Config, client: Client) -> Result<Pipeline, PipelineError> {
+        let reachable = match table::check(&client, &config.table).await {
+            Ok(()) => true,
+            Err(TableError::Unreachable { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        let config = Arc::new(config);
+        let status = Arc::new(Status::default());
+        let spool = Arc::new(Spool::open(&config.spool_dir, config.spool_max)?);
+        let clock = Arc::new(Clock::after(spool.clock()));
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|source| PipelineError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let (stop, finish) = (CancellationToken::new(), CancellationToken::new());
+        let (records, received) = mpsc::channel(QUEUE);
+
+        let socket = Socket { config: config.clone(), clock: clock.clone(), status: status.clone(), records };
+        let intake = Intake { spool: spool.clone(), clock, status: status.clone(), sync_every: config.sync_every };
+        let writer = Writer::new(client.clone(), config.table.clone(), config.writers, status.clone());
+        let shipper = Shipper::new(spool.clone(), writer, status.clone(), config.linger);
+        let report = Report::new(status.clone(), spool.clone()).router();
+        tracing::info!(
+            channels = config.channels.len(),
+            table = config.table,
+            backlog = spool.depth(),
+            "daemon started"
+        );
+        Ok(Pipeline {
+            socket: tokio::spawn(socket.run(stop.clone())),
+            intake: spawn_intake(intake, received),
+            shipper: tokio::spawn(ship(shipper, client, config.clone(), status.clone(), reachable, finish.clone())),
+            server: tokio::spawn(serve(listener, report)),
+            status,
+            spool,
+            address,
+            stop_within: config.stop_within,
+            stop,
+            finish,
+        })
+    }
+
+    /// What the daemon knows of itself.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// The spool.
+    #[must_use]
+    pub fn spool(&self) -> Arc<Spool> {
+        self.spool.clone()
+    }
+
+    /// Where metrics and health are served.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// Waits until `until` is done, then stops; ends earlier if a stage fails.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`] of the stage that failed.
+    pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<Stopped, PipelineError> {
+        tokio::select! {
+            () = until => {}
+            ended = &mut self.intake => return Err(intake_error(ended)),
+            ended = &mut self.shipper => return Err(shipper_error(ended)),
+        }
+        self.stop().await
+    }
+
+    /// Stops in order, within the configured time.
+    ///
+    /// # Errors
+    ///
+    /// [`PipelineError`] if a stage failed meanwhile.
+    pub async fn stop(mut self) -> Result<Stopped, PipelineError> {
+        let deadline = Instant::now() + self.stop_within;
+        self.stop.cancel();
+        // The socket's end closes the intake's queue, and that ends the intake once everything is durable.
+        let _joined = (&mut self.socket).await;
+        match (&mut self.intake).await {
+            Ok(Ok(())) => {}
+            ended => return Err(intake_error(ended)),
+        }
+        self.finish.cancel();
+        match tokio::time::timeout_at(deadline, &mut self.shipper).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(ended) => return Err(shipper_error(ended)),
+            Err(_) => {
+                self.shipper.abort();
+                tracing::warn!(left = self.spool.depth(), "stopped before the spool was drained");
+            }
+        }
+        self.server.abort();
+        Ok(Stopped { left: self.spool.depth() })
+    }
+}
+
+/// Ships once the table is known to be the right one.
+async fn ship(
+    shipper: Shipper,
+    client: Client,
+    config: Arc<Config>,
+    status: Arc<Status>,
+    mut reachable: bool,
+    finish: CancellationToken,
+) -> Result<(), PipelineError> {
+    while !reachable {
+        match table::check(&client, &config.table).await {
+            Ok(()) => reachable = true,
+            Err(error @ TableError::Unreachable { .. }) => {
+                status.set_trouble(Part::Table, Some(error.to_string()));
+                tokio::time::sleep(CHECK_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    status.set_trouble(Part::Table, None);
+    Ok(shipper.run(finish).await?)
+}
+
+/// On a thread of its own: fsync blocks.
+fn spawn_intake(
+    intake: Intake,
+    received: mpsc::Receiver<crate::spool::record::Record>,
+) -> oneshot::Receiver<Result<(), SpoolError>> {
+    let (done, ended) = oneshot::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let result = runtime.expect("a runtime without i/o always builds").block_on(intake.run(received));
+        // The receiver is gone if the daemon is being dropped.
+        let _sent = done.send(result);
+    });
+    ended
+}
+
+async fn serve(listener: TcpListener, router: axum::Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "metrics and health are no longer served");
+    }
+}
+
+fn intake_error(ended: Result<Result<(), SpoolError>, oneshot::error::RecvError>) -> PipelineError {
+    match ended {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) | Err(_) => PipelineError::Ended("intake"),
+    }
+}
+
+fn shipper_error(ended: Result<Result<(), PipelineError>, tokio::task::JoinError>) -> PipelineError {
+    match ended {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => PipelineError::Ended("shipper"),
+    }
+}

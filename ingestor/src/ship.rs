@@ -1,0 +1,256 @@
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::Value;
+use shared::event::Event;
+use shared::frame::Frame;
+use shared::item;
+use shared::key::Keyed;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{Batch, Entry};
+use crate::spool::quarantine::Entry as Quarantined;
+use crate::spool::record::{Content, Record};
+use crate::spool::{Spool, SpoolError};
+use crate::status::Status;
+use crate::window::Window;
+use crate::writer::{Outcome, Writer};
+
+/// Records read at once ...
+const READ_RECORDS: usize = 500;
+/// ... and bytes, so that memory stays the same for large frames.
+const READ_BYTES: usize = 1 << 20;
+/// Records that may be under way, read and not settled, however long the oldest of them takes.
+const WINDOW: usize = 20_000;
+/// Bytes of frames that may be under way.
+const WINDOW_BYTES: usize = 8 << 20;
+
+/// Takes records from the spool into the table: parse, item, batch, write, acknowledge.
+pub struct Shipper {
+    spool: Arc<Spool>,
+    writer: Writer,
+    status: Arc<Status>,
+    linger: Duration,
+    durable: watch::Receiver<u64>,
+    window: Window,
+    /// The records under way, by sequence, with what must be kept in case the table refuses them.
+    open: HashMap<u64, Record>,
+    open_bytes: usize,
+    batch: Batch,
+    /// When the batch must go, full or not.
+    due: Option<Instant>,
+    /// Batches that wait for their turn; no more than one round of them, so that memory stays the same.
+    ready: VecDeque<Vec<Entry>>,
+    writes: FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+}
+
+impl Shipper {
+    /// A shipper that goes on at the spool's position.
+    #[must_use]
+    pub fn new(spool: Arc<Spool>, writer: Writer, status: Arc<Status>, linger: Duration) -> Shipper {
+        let durable = spool.durable();
+        let window = Window::new(*spool.position().borrow());
+        Shipper {
+            spool,
+            writer,
+            status,
+            linger,
+            durable,
+            window,
+            open: HashMap::new(),
+            open_bytes: 0,
+            batch: Batch::default(),
+            due: None,
+            ready: VecDeque::new(),
+            writes: FuturesUnordered::new(),
+        }
+    }
+
+    /// Runs until `finish` is cancelled and everything in the spool is settled. The caller stops the intake first; to stop
+    /// without draining it drops this future, which loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`]: final, the process must end.
+    pub async fn run(mut self, finish: CancellationToken) -> Result<(), SpoolError> {
+        loop {
+            self.start_writes();
+            let may_read = self.ready.is_empty() && self.window.len() < WINDOW && self.open_bytes < WINDOW_BYTES;
+            let behind = self.window.next() < *self.durable.borrow_and_update();
+            if may_read && behind {
+                self.read()?;
+                self.start_writes();
+                // What is complete is settled between two reads, not after the backlog.
+                while let Some(Some(outcome)) = self.writes.next().now_or_never() {
+                    self.settle(outcome)?;
+                }
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if finish.is_cancelled() && !behind && self.window.is_empty() {
+                return Ok(());
+            }
+            let due = self.due;
+            tokio::select! {
+                Some(outcome) = self.writes.next(), if !self.writes.is_empty() => self.settle(outcome)?,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.send_batch(),
+                Ok(()) = self.durable.changed(), if may_read => {}
+                () = finish.cancelled(), if self.window.is_empty() => {}
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<(), SpoolError> {
+        let from = self.window.next();
+        let records = tokio::task::block_in_place(|| self.spool.read(from, READ_RECORDS, READ_BYTES))?;
+        let (mut done, mut refused) = (Vec::new(), Vec::new());
+        for (sequence, record) in records {
+            self.window.read(sequence);
+            match build(&record) {
+                Built::Nothing => done.push(sequence),
+                Built::Refused(reason) => refused.push(Quarantined { sequence, reason, record }),
+                Built::Entry(mut entry, price) => {
+                    self.status.event(&entry.channel, price.as_deref());
+                    entry.sequences.push(sequence);
+                    self.open_bytes += size(&record);
+                    self.open.insert(sequence, record);
+                    self.add(*entry);
+                }
+            }
+        }
+        self.quarantine(&refused)?;
+        done.extend(refused.iter().map(|entry| entry.sequence));
+        self.acknowledge(&done)
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if let Err(entry) = self.batch.add(entry) {
+            self.send_batch();
+            self.batch.add(*entry).expect("an empty batch takes any entry");
+        }
+        if self.batch.is_full() {
+            self.send_batch();
+        } else {
+            self.due.get_or_insert_with(|| Instant::now() + self.linger);
+        }
+    }
+
+    fn send_batch(&mut self) {
+        self.due = None;
+        let entries = self.batch.take();
+        if !entries.is_empty() {
+            self.ready.push_back(entries);
+        }
+    }
+
+    fn start_writes(&mut self) {
+        while self.writes.len() < self.writer.limit() {
+            let Some(entries) = self.ready.pop_front() else { return };
+            let writer = self.writer.clone();
+            self.writes.push(Box::pin(async move { writer.write(entries).await }));
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Result<(), SpoolError> {
+        let mut done = Vec::new();
+        for entry in outcome.stored {
+            self.status.stored(&entry.channel, entry.time);
+            for sequence in &entry.sequences {
+                self.close(*sequence);
+            }
+            done.extend(entry.sequences);
+        }
+        let mut refused = Vec::new();
+        for (entry, reason) in outcome.refused {
+            for sequence in entry.sequences {
+                if let Some(record) = self.close(sequence) {
+                    refused.push(Quarantined { sequence, reason: reason.clone(), record });
+                }
+                done.push(sequence);
+            }
+        }
+        self.quarantine(&refused)?;
+        self.acknowledge(&done)
+    }
+
+    fn close(&mut self, sequence: u64) -> Option<Record> {
+        let record = self.open.remove(&sequence)?;
+        self.open_bytes -= size(&record);
+        Some(record)
+    }
+
+    fn quarantine(&self, entries: &[Quarantined]) -> Result<(), SpoolError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            tracing::warn!(sequence = entry.sequence, reason = entry.reason, "record goes to the quarantine");
+        }
+        self.status.quarantined.add(entries.len() as u64);
+        tokio::task::block_in_place(|| self.spool.quarantine().put(entries))
+    }
+
+    fn acknowledge(&mut self, sequences: &[u64]) -> Result<(), SpoolError> {
+        let position = sequences.iter().map(|sequence| self.window.settle(*sequence)).max();
+        if let Some(position) = position {
+            tokio::task::block_in_place(|| self.spool.acknowledge(position))?;
+        }
+        if self.status.intake_stopped.load(Ordering::Relaxed) && self.spool.has_room() {
+            self.status.intake_stopped.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a record.
+enum Built {
+    /// Nothing to store: the connection's own story.
+    Nothing,
+    /// For the quarantine.
+    Refused(String),
+    /// For the table, with the price for the status.
+    Entry(Box<Entry>, Option<String>),
+}
+
+fn build(record: &Record) -> Built {
+    let text = match &record.content {
+        Content::Story(_) => return Built::Nothing,
+        Content::Refused(reason) => return Built::Refused(reason.clone()),
+        Content::Binary(_) => return Built::Refused("binary message; the exchange sends text only".to_owned()),
+        Content::Text(text) => text,
+    };
+    match Frame::parse(text) {
+        Err(error) => Built::Refused(error.to_string()),
+        Ok(Frame::Control(_)) => Built::Nothing,
+        Ok(Frame::Event(event)) => entry(event, record),
+    }
+}
+
+fn entry(event: Event, record: &Record) -> Built {
+    let price = event.field("price_str").and_then(Value::as_str).map(str::to_owned);
+    let channel = event.channel.clone();
+    let keyed = match Keyed::of(&event) {
+        Ok(keyed) => keyed,
+        Err(error) => return Built::Refused(error.to_string()),
+    };
+    let (key, time) = (keyed.key.clone(), keyed.time.unwrap_or(record.received_at));
+    match item::from_keyed(event, keyed, record.received_at) {
+        Ok(item) => Built::Entry(Box::new(Entry { sequences: Vec::new(), key, channel, time, item }), price),
+        Err(error) => Built::Refused(error.to_string()),
+    }
+}
+
+fn size(record: &Record) -> usize {
+    match &record.content {
+        Content::Text(bytes) | Content::Binary(bytes) | Content::Story(bytes) => bytes.len(),
+        Content::Refused(reason) => reason.len(),
+    }
+}

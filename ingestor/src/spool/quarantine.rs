@@ -1,0 +1,94 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fjall::{Database, Keyspace, PersistMode};
+
+use crate::spool::record::Record;
+use crate::spool::{SpoolError, options, storage};
+
+/// What could not be stored, by sequence, with the reason; it waits for a fix and never blocks what follows.
+///
+/// Value: length of the reason (4 bytes, little endian), reason (UTF-8), the record as in the spool.
+pub struct Quarantine {
+    database: Database,
+    keyspace: Keyspace,
+    bytes: AtomicU64,
+    count: AtomicU64,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The record's number in the spool.
+    pub sequence: u64,
+    /// Why it could not be stored.
+    pub reason: String,
+    /// The record.
+    pub record: Record,
+}
+
+impl Quarantine {
+    pub(super) fn open(database: &Database) -> Result<Quarantine, SpoolError> {
+        let keyspace = database.keyspace("quarantine", options).map_err(storage("opening"))?;
+        let (mut bytes, mut count) = (0, 0);
+        for entry in keyspace.iter() {
+            bytes += u64::from(entry.size().map_err(storage("opening"))?);
+            count += 1;
+        }
+        Ok(Quarantine {
+            database: database.clone(),
+            keyspace,
+            bytes: AtomicU64::new(bytes),
+            count: AtomicU64::new(count),
+        })
+    }
+
+    /// Puts entries in; durable when it returns. A sequence that is in already is not counted twice.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Storage`]: final.
+    pub fn put(&self, entries: &[Entry]) -> Result<(), SpoolError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for Entry { sequence, reason, record } in entries {
+            let key = sequence.to_be_bytes();
+            let length = u32::try_from(reason.len()).unwrap_or(u32::MAX);
+            let value = [&length.to_le_bytes(), reason.as_bytes(), &record.encode()].concat();
+            if !self.keyspace.contains_key(key).map_err(storage("quarantining"))? {
+                self.bytes.fetch_add(value.len() as u64, Ordering::Relaxed);
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+            batch.insert(&self.keyspace, key, value);
+        }
+        batch.commit().map_err(storage("quarantining"))
+    }
+
+    /// The entries, oldest first, read as they are asked for.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entry, SpoolError>> {
+        self.keyspace.iter().map(|entry| {
+            let (key, value) = entry.into_inner().map_err(storage("reading the quarantine"))?;
+            let sequence = key.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
+            decode(sequence, &value)
+        })
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes they take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+fn decode(sequence: u64, value: &[u8]) -> Result<Entry, SpoolError> {
+    let short = || SpoolError::Damaged { sequence, source: super::record::RecordError::Short(value.len()) };
+    let (length, rest) = value.split_first_chunk().ok_or_else(short)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let (reason, record) = rest.split_at_checked(length).ok_or_else(short)?;
+    let record = Record::decode(record).map_err(|source| SpoolError::Damaged { sequence, source })?;
+    Ok(Entry { sequence, reason: String::from_utf8_lossy(reason).into_owned(), record })
+}

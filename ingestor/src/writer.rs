@@ -1,0 +1,164 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{PutRequest, ReturnConsumedCapacity, WriteRequest};
+use shared::key::Key;
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::batch::Entry;
+use crate::status::{Part, Status};
+use crate::writer::answer::{Answer, Cause};
+use crate::writer::limit::Limit;
+
+/// What an answer means, decided in one place.
+pub mod answer;
+
+/// How many requests may be under way.
+pub mod limit;
+
+/// The ceiling of the first wait after an attempt without progress ...
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// ... and of the longest.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Writes batches to the table. The SDK's own retries are off: this is the only retry policy.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    client: Client,
+    table: String,
+    limit: Arc<Limit>,
+    status: Arc<Status>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// In the table.
+    pub stored: Vec<Entry>,
+    /// Can never be in the table, with the reason.
+    pub refused: Vec<(Entry, String)>,
+}
+
+impl Writer {
+    /// A writer with at most `writers` requests at once.
+    #[must_use]
+    pub fn new(client: Client, table: String, writers: usize, status: Arc<Status>) -> Writer {
+        Writer { client, table, limit: Arc::new(Limit::new(writers)), status }
+    }
+
+    /// How many batches may be under way now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.get()
+    }
+
+    /// Writes a batch until every entry is stored or refused, however long that takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it leaves an unknown part of the batch in the table; writing the batch again is harmless.
+    pub async fn write(&self, entries: Vec<Entry>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        // Parts of the batch still to be written; more than one only after a request was refused whole.
+        let mut parts = vec![entries];
+        while let Some(part) = parts.pop() {
+            let wait = match self.attempt(&part).await {
+                Answer::Done => {
+                    outcome.stored.extend(part);
+                    None
+                }
+                Answer::Rest(unprocessed) => {
+                    let before = part.len();
+                    let (rest, done) = split(part, &unprocessed);
+                    if rest.len() < before {
+                        backoff.reset();
+                    }
+                    outcome.stored.extend(done);
+                    parts.push(rest);
+                    Some(backoff.wait())
+                }
+                Answer::Again => {
+                    parts.push(part);
+                    Some(backoff.wait())
+                }
+                Answer::Never(reason) => {
+                    let half = part.len() / 2;
+                    if half == 0 {
+                        outcome.refused.extend(part.into_iter().map(|entry| (entry, reason.clone())));
+                    } else {
+                        // One bad item fails the whole request: halve until it stands alone.
+                        let mut first = part;
+                        parts.push(first.split_off(half));
+                        parts.push(first);
+                    }
+                    None
+                }
+            };
+            if let Some(wait) = wait.filter(|_| !parts.iter().all(Vec::is_empty)) {
+                tokio::time::sleep(wait).await;
+            }
+            parts.retain(|part| !part.is_empty());
+        }
+        outcome
+    }
+
+    /// One request.
+    async fn attempt(&self, entries: &[Entry]) -> Answer {
+        self.status.attempts.add(1);
+        let requests = entries.iter().map(|entry| {
+            let put = PutRequest::builder().set_item(Some(entry.item.clone())).build();
+            WriteRequest::builder().put_request(put.expect("the item is set")).build()
+        });
+        let started = Instant::now();
+        let result = self
+            .client
+            .batch_write_item()
+            .request_items(&self.table, requests.collect())
+            .return_consumed_capacity(ReturnConsumedCapacity::None)
+            .send()
+            .await;
+        let (answer, cause) = answer::classify(&self.table, result);
+        self.note(&answer, cause.as_ref(), started.elapsed());
+        answer
+    }
+
+    fn note(&self, answer: &Answer, cause: Option<&Cause>, elapsed: Duration) {
+        let now = Instant::now();
+        match cause {
+            None => {
+                self.limit.succeeded();
+                self.status.wrote_in(elapsed);
+            }
+            Some(Cause::ThrottledTable) => {
+                self.limit.pushed_back(now);
+                self.status.throttled_table.add(1);
+            }
+            Some(Cause::ThrottledIndex) => {
+                self.limit.pushed_back(now);
+                self.status.throttled_index.add(1);
+            }
+            Some(Cause::Failed(_)) => {
+                self.limit.pushed_back(now);
+                self.status.failures.add(1);
+            }
+            Some(Cause::Invalid) => {}
+        }
+        if let Answer::Rest(unprocessed) = answer {
+            self.status.unprocessed.add(unprocessed.len() as u64);
+        }
+        match cause {
+            Some(Cause::Failed(reason)) => self.status.set_trouble(Part::Table, Some(reason.clone())),
+            _ => self.status.set_trouble(Part::Table, None),
+        }
+        self.status.write_limit.set(self.limit.get() as u64);
+    }
+}
+
+/// Parts a batch into what was returned as unprocessed and the rest, which is stored.
+fn split(entries: Vec<Entry>, unprocessed: &HashSet<Key>) -> (Vec<Entry>, Vec<Entry>) {
+    entries.into_iter().partition(|entry| unprocessed.contains(&entry.key))
+}
