@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use exchange_sim::Simulator;
+use ingestor::config::Config;
+use ingestor::pipeline::{Pipeline, Stopped};
+use ingestor::spool::Spool;
+use ingestor::status::Status;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{self, Place};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where events come from.
+    pub source: Source,
+    /// Channels to capture.
+    pub channels: Vec<String>,
+    /// The folder of the spool and the embedded store.
+    pub data: PathBuf,
+    /// Where the table lives.
+    pub place: Place,
+    /// Its name.
+    pub table: String,
+    /// Where the query API is served.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served.
+    pub metrics: SocketAddr,
+}
+
+/// Where events come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The exchange, or whatever speaks like it at this address.
+    Exchange(String),
+    /// The built-in simulator.
+    Simulator(Box<exchange_sim::Config>),
+}
+
+/// The running system.
+pub struct System {
+    pipeline: Pipeline,
+    simulator: Option<Simulator>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl System {
+    /// Starts everything, in the order in which data flows back: store, query API, simulator, daemon.
+    ///
+    /// # Errors
+    ///
+    /// One sentence that names what is in the way.
+    pub async fn start(options: Options) -> anyhow::Result<System> {
+        let stop = CancellationToken::new();
+        let mut servers = Vec::new();
+        let api = TcpListener::bind(options.listen).await.with_context(|| {
+            format!("cannot serve on {}; stop what uses it or choose another with --listen", options.listen)
+        })?;
+        let address = api.local_addr()?;
+
+        let (endpoint_url, region) = match &options.place {
+            Place::File(file) => {
+                let engine = store::open(file).await?;
+                let url = engine.url.clone();
+                let stopped = stop.clone();
+                servers.push(tokio::spawn(async move {
+                    let until = stopped.cancelled_owned();
+                    if let Err(error) =
+                        dynoxide::server::serve_with_shutdown(engine.listener, engine.database, until).await
+                    {
+                        tracing::error!(error, "the store ended");
+                    }
+                }));
+                (Some(url), Some("local".to_owned()))
+            }
+            Place::Elsewhere { endpoint_url, region } => (endpoint_url.clone(), region.clone()),
+        };
+        let simulator = match &options.source {
+            Source::Exchange(_) => None,
+            Source::Simulator(config) => Some(Simulator::start((**config).clone()).await?),
+        };
+        let url = match (&simulator, &options.source) {
+            (Some(simulator), _) => simulator.ws_url(),
+            (None, Source::Exchange(url)) => url.clone(),
+            (None, Source::Simulator(_)) => unreachable!("a simulator was started for it"),
+        };
+        let config = daemon(&options, url, endpoint_url, region)?;
+        let client = ingestor::table::connect(&config).await;
+        let create = matches!(options.place, Place::File(_));
+        store::prepare(&client, &config.table, create).await?;
+        let query = query_fn::config::Config::new(&config.table, vec![query_fn::token::random_key()]);
+        let router = query_fn::router::router(client.clone(), query);
+        let stopped = stop.clone();
+        servers.push(tokio::spawn(async move {
+            if let Err(error) = axum::serve(api, router).with_graceful_shutdown(stopped.cancelled_owned()).await {
+                tracing::error!(%error, "the query api ended");
+            }
+        }));
+        let pipeline = Pipeline::start(config, client).await?;
+        Ok(System { pipeline, simulator, address, stop, servers })
+    }
+
+    /// Where the query API is served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the daemon knows of itself.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.pipeline.status()
+    }
+
+    /// The daemon's spool.
+    #[must_use]
+    pub fn spool(&self) -> Arc<Spool> {
+        self.pipeline.spool()
+    }
+
+    /// The simulator, if that is the source.
+    #[must_use]
+    pub fn simulator(&self) -> Option<&Simulator> {
+        self.simulator.as_ref()
+    }
+
+    /// Stops capturing and drains; the query API goes on until [`Captured::stop`].
+    ///
+    /// # Errors
+    ///
+    /// A stage of the daemon failed.
+    pub async fn stop_capturing(self) -> anyhow::Result<(Captured, Stopped)> {
+        if let Some(simulator) = &self.simulator {
+            simulator.pause();
+        }
+        let stopped = self.pipeline.stop().await?;
+        if let Some(simulator) = self.simulator {
+            simulator.shutdown().await;
+        }
+        Ok((Captured { stop: self.stop, servers: self.servers }, stopped))
+    }
+}
+
+/// What is left once capturing has stopped: the store and the query API.
+pub struct Captured {
+    stop: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Captured {
+    /// Stops the rest.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for server in self.servers {
+            // A server that panicked is down, which is what is wanted here.
+            let _joined = server.await;
+        }
+    }
+}
+
+/// The daemon's configuration goes the same way as everybody's, so that it is checked the same.
+fn daemon(
+    options: &Options,
+    url: String,
+    endpoint_url: Option<String>,
+    region: Option<String>,
+) -> anyhow::Result<Config> {
+    let mut settings = BTreeMap::from([
+        ("channels".to_owned(), options.channels.join(",")),
+        ("url".to_owned(), url),
+        ("table".to_owned(), options.table.clone()),
+        ("spool_dir".to_owned(), options.data.join("spool").display().to_string()),
+        ("listen".to_owned(), options.metrics.to_string()),
+    ]);
+    settings.extend(endpoint_url.map(|url| ("endpoint_url".to_owned(), url)));
+    settings.extend(region.map(|region| ("region".to_owned(), region)));
+    Ok(Config::read(&settings, &BTreeMap::new(), None)?)
+}
