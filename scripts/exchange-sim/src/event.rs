@@ -233,7 +233,7 @@ impl fmt::Display for AmountText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Fixed { units, decimals } = self.amount;
         let amount = Fixed { units, decimals };
-        if is_tiny(&amount) && self.id % 4 == 0 { Exponent(amount).fmt(f) } else { amount.fmt(f) }
+        if is_tiny(&amount) && self.id.is_multiple_of(4) { Exponent(amount).fmt(f) } else { amount.fmt(f) }
     }
 }
 

@@ -176,8 +176,11 @@ impl Simulator {
     }
 }
 
+/// A recording and the channels it has.
+type Replay = (Recording, Vec<String>);
+
 /// Checks the configuration and makes what it names, but nothing that runs.
-fn prepare(config: &Config) -> Result<(State, Option<(Recording, Vec<String>)>), StartError> {
+fn prepare(config: &Config) -> Result<(State, Option<Replay>), StartError> {
     positive("the rate", config.rate)?;
     let named = |name: &String| Market::named(name).ok_or_else(|| StartError::Market(name.clone()));
     let markets = config.markets.iter().map(named).collect::<Result<Vec<_>, _>>()?;

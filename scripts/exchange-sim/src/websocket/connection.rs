@@ -56,6 +56,8 @@ struct Connection {
     ping: Interval,
     slow: Option<(Duration, Instant)>,
     close_at: Option<Instant>,
+    /// Whether the client has sent a close frame.
+    farewell: bool,
     /// Data frames handed to the socket.
     sent: u64,
 }
@@ -68,7 +70,7 @@ impl Connection {
         let every = exchange.ping_every;
         let mut ping = interval_at(Instant::now() + every, every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { socket, seat, exchange, batch: Vec::new(), ping, slow: None, close_at: None, sent: 0 }
+        Self { socket, seat, exchange, batch: Vec::new(), ping, slow: None, close_at: None, farewell: false, sent: 0 }
     }
 
     async fn run(&mut self) -> Result<Never, Reason> {
@@ -171,6 +173,10 @@ impl Connection {
             Some(Ok(Message::Text(text))) => self.answer(text.as_bytes()),
             Some(Ok(Message::Binary(bytes))) => self.answer(&bytes),
             // The library answers pings and closes by itself.
+            Some(Ok(Message::Close(_))) => {
+                self.farewell = true;
+                Ok(())
+            }
             Some(Ok(_)) => Ok(()),
             Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
                 Err(self.close(CloseCode::Size, "read limited at 513 bytes", "message too long").await)
@@ -178,8 +184,7 @@ impl Connection {
             Some(Err(Error::Protocol(_) | Error::Utf8(_))) => {
                 Err(self.close(CloseCode::Protocol, "protocol error", "protocol error").await)
             }
-            Some(Err(Error::ConnectionClosed)) => Err("client closed"),
-            Some(Err(_)) | None => Err("client gone"),
+            Some(Err(_)) | None => Err(if self.farewell { "client closed" } else { "client gone" }),
         }
     }
 

@@ -1,0 +1,9 @@
+//! One binary for all tests that use the crate as its users do.
+
+mod faults;
+mod flow;
+mod recording;
+mod rest;
+mod support;
+mod truth;
+mod websocket;
