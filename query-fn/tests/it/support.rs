@@ -17,27 +17,25 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-pub(crate) const TABLE: &str = "bitstamp-live";
-
 /// A table on an embedded engine and the router in front of it, each on a socket of its own.
 pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) store: Client,
+    pub(crate) table: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Service {
     pub(crate) async fn start() -> Service {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve_with_shutdown(listener, Database::memory().unwrap(), std::future::pending()));
-        let store = client(&endpoint);
-        create_table(&store).await;
-        let url = serve(store.clone(), Config::new(TABLE, vec![random_key()])).await;
-        Service { url, store }
+        let store = client(&engine().await);
+        let table = format!("query-fn-{:016x}", rand::random::<u64>());
+        create_table(&store, &table).await;
+        let url = serve(store.clone(), Config::new(&table, vec![random_key()])).await;
+        Service { url, store, table, http: reqwest::Client::new() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
-        reqwest::get(format!("{}{path}", self.url)).await.unwrap()
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
     pub(crate) async fn json(&self, path: &str) -> (u16, Map<String, Value>) {
@@ -53,10 +51,21 @@ impl Service {
                 let put = PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
                 WriteRequest::builder().put_request(put).build()
             });
-            let answer = self.store.batch_write_item().request_items(TABLE, puts.collect()).send().await.unwrap();
+            let answer = self.store.batch_write_item().request_items(&self.table, puts.collect()).send().await.unwrap();
             assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
         }
     }
+}
+
+/// The engine under the tests: another one (DynamoDB Local) where `DYNAMODB_ENDPOINT` names it.
+pub(crate) async fn engine() -> String {
+    if let Ok(endpoint) = std::env::var("DYNAMODB_ENDPOINT") {
+        return endpoint;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve_with_shutdown(listener, Database::memory().unwrap(), std::future::pending()));
+    endpoint
 }
 
 pub(crate) async fn serve(store: Client, config: Config) -> String {
@@ -77,7 +86,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
     Client::from_conf(config)
 }
 
-pub(crate) async fn create_table(client: &Client) {
+pub(crate) async fn create_table(client: &Client, name: &str) {
     let schema = |key: &[KeyAttribute]| {
         let element =
             |(name, _, role): &KeyAttribute| KeySchemaElement::builder().attribute_name(*name).key_type(role.clone());
@@ -93,7 +102,7 @@ pub(crate) async fn create_table(client: &Client) {
         .projection(Projection::builder().projection_type(ProjectionType::All).build())
         .build()
         .unwrap();
-    let call = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+    let call = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
     call.set_attribute_definitions(Some(definitions.collect()))
         .set_key_schema(Some(schema(&primary)))
         .global_secondary_indexes(global)
