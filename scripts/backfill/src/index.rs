@@ -1,0 +1,141 @@
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::ProvideErrorMetadata,
+    types::{
+        AttributeDefinition, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement,
+        KeyType, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
+    },
+};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{JobArgs, ScanArgs},
+    convert::ToType,
+    error::Error,
+    progress::spell_seconds,
+    retry::{Class, Patience, class, refused},
+    shape::{Billing, Shape, describe},
+};
+
+/// Longest pause between two looks at a new index.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Sees to it that the index is there and active; creates it where that was asked for.
+///
+/// # Errors
+/// When it is missing and was not asked for, or cannot be created.
+pub async fn ensure(
+    client: &Client,
+    shape: Shape,
+    args: &JobArgs,
+    scan: &ScanArgs,
+    create: bool,
+    stop: &CancellationToken,
+    tell: &(dyn Fn(String) + Sync),
+) -> Result<Shape, Error> {
+    let Some(name) = args.index() else { return Ok(shape) };
+    if shape.index.is_none() && !create {
+        return Err(Error::Guard(format!(
+            "table `{}` has no index `{name}`; --create-index creates it first, --no-index goes on without one",
+            shape.table
+        )));
+    }
+    if shape.index.is_none() {
+        tell(format!("creating index `{name}` ({}, {})", args.index_partition, args.to_attribute));
+        request(client, &shape, args, scan, stop).await?;
+    }
+    wait(client, args, scan, stop, tell).await
+}
+
+async fn request(client: &Client, shape: &Shape, args: &JobArgs, scan: &ScanArgs, stop: &CancellationToken) -> Result<(), Error> {
+    let mut patience = Patience::new("UpdateTable", scan.patience());
+    loop {
+        let call = client
+            .update_table()
+            .table_name(&args.table)
+            .attribute_definitions(definition(&args.index_partition, ScalarAttributeType::S))
+            .attribute_definitions(definition(&args.to_attribute, kind(args.to_type)))
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action(shape, args)).build());
+        let Err(error) = call.send().await else { return Ok(()) };
+        // An attempt whose answer was lost may have taken effect.
+        if describe(client, args, scan, stop).await?.index.is_some() {
+            return Ok(());
+        }
+        match class(&error) {
+            Class::Throttled(why) | Class::Transient(why) => patience.pause(&why, stop).await?,
+            Class::Unknown => return Err(Error::Guard("the engine cannot create an index".to_owned())),
+            Class::Never(code, message) => {
+                tracing::debug!(code = error.code(), "index refused");
+                return Err(refused("UpdateTable", code, message));
+            }
+        }
+    }
+}
+
+async fn wait(client: &Client, args: &JobArgs, scan: &ScanArgs, stop: &CancellationToken, tell: &(dyn Fn(String) + Sync)) -> Result<Shape, Error> {
+    let (begin, mut pause, mut told) = (Instant::now(), Duration::from_millis(50), Instant::now());
+    loop {
+        let shape = describe(client, args, scan, stop).await?;
+        let Some(index) = &shape.index else {
+            return Err(Error::Guard(format!("index `{}` was deleted while it was awaited", args.index)));
+        };
+        if index.status == IndexStatus::Active {
+            return Ok(shape);
+        }
+        if told.elapsed() >= LOOK {
+            told = Instant::now();
+            tell(format!(
+                "index `{}` is {} since {}; it holds {} of about {} items at the service's last count",
+                args.index,
+                index.status,
+                spell_seconds(begin.elapsed().as_secs_f64()),
+                index.items,
+                shape.items
+            ));
+        }
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(LOOK),
+            () = stop.cancelled() => return Err(Error::Interrupted),
+        }
+    }
+}
+
+fn action(shape: &Shape, args: &JobArgs) -> CreateGlobalSecondaryIndexAction {
+    let key = |name: &str, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build();
+    let throughput = match shape.billing {
+        Billing::OnDemand => None,
+        Billing::Provisioned { read, write, .. } => ProvisionedThroughput::builder()
+            .read_capacity_units(whole(read))
+            .write_capacity_units(whole(write))
+            .build()
+            .ok(),
+    };
+    CreateGlobalSecondaryIndexAction::builder()
+        .index_name(&args.index)
+        .key_schema(key(&args.index_partition, KeyType::Hash).expect("name and role are given"))
+        .key_schema(key(&args.to_attribute, KeyType::Range).expect("name and role are given"))
+        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .set_provisioned_throughput(throughput)
+        .build()
+        .expect("name and keys are given")
+}
+
+fn definition(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("name and type are given")
+}
+
+fn kind(to: ToType) -> ScalarAttributeType {
+    match to {
+        ToType::N => ScalarAttributeType::N,
+        ToType::S => ScalarAttributeType::S,
+    }
+}
+
+fn whole(units: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "it was a whole number of the service's own")]
+    let units = units as i64;
+    units
+}

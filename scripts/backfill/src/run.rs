@@ -1,0 +1,321 @@
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, time::interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::Writer,
+    args::{JobArgs, RunArgs},
+    checkpoint::{Book, Position, State, read_file, remove_file, write_file},
+    error::Error,
+    examine::{Lens, Verdict},
+    index,
+    limit::Meter,
+    progress::{Progress, Totals},
+    retry::{Patience, until_answered},
+    scan::{Page, Reader, Source},
+    shape::{Billing, Recovery, Shape, describe, recovery},
+};
+
+/// Pages of a segment on their way at the same time: the next is read while these are written.
+const PAGES_AHEAD: usize = 3;
+/// Time between two checkpoints in a file; in an item, ten times as long, because it costs write units.
+const SAVE: Duration = Duration::from_secs(1);
+/// Name of the attribute that holds the checkpoint in this tool's own item.
+const CHECKPOINT: &str = "checkpoint";
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The table.
+    pub table: String,
+    /// Over all processes of the run.
+    pub totals: Totals,
+    /// Whether this process went on with the work of another.
+    pub resumed: bool,
+    /// Time of this process.
+    pub seconds: f64,
+    /// Where the rejects are.
+    pub rejects_file: String,
+}
+
+impl Report {
+    /// 0, or 3 where there are rejects.
+    pub fn exit_code(&self) -> u8 {
+        if self.totals.rejects == 0 { 0 } else { 3 }
+    }
+}
+
+/// Where a line for people goes: standard error.
+pub type Tell<'a> = &'a (dyn Fn(String) + Sync);
+
+/// Migrates the table, or goes on with it.
+///
+/// # Errors
+/// When a guard stands against it, the service refuses, patience ends, or it is interrupted. What is done is kept.
+pub async fn run(client: &Client, args: &RunArgs, stop: &CancellationToken, tell: Tell<'_>) -> Result<Report, Error> {
+    let shape = describe(client, &args.job, &args.scan, stop).await?;
+    guard(client, args, stop).await?;
+    let (max_wcu, max_rcu) = limits(args, &shape)?;
+    let shape = index::ensure(client, shape, &args.job, &args.scan, args.create_index, stop, tell).await?;
+    let lens = Lens::new(&shape, &args.job);
+    let place = Place::new(client, args, &lens, stop);
+    let (state, resumed) = begin(&place, args, &shape).await?;
+    let segments = state.positions.len();
+    let progress = Progress::new(state.totals, shape.items);
+    if resumed {
+        say(&progress, tell, format!("going on after {} items", state.totals.items));
+    }
+    let book = Book::open(state, &args.rejects_file())?;
+    let attributes = lens.keys.iter().chain([&lens.from, &lens.to, &lens.channel]).cloned().collect();
+    let migration = Migration {
+        source: Source::table(&shape.table, attributes, u32::try_from(segments).unwrap_or(u32::MAX), &args.scan),
+        reader: Reader {
+            client: client.clone(),
+            meter: Arc::new(Meter::new(max_rcu, shape.page_units(args.scan.page_items))),
+            patience: args.scan.patience(),
+            stop: stop.clone(),
+        },
+        writer: writer(client, args, &shape, lens, max_wcu, stop),
+        book,
+    };
+    let outcome = migration.drive(segments, &place, progress, tell).await;
+    finish(outcome, &migration.book, &place, args, resumed).await
+}
+
+/// The last checkpoint of this process, and the report where all is done.
+async fn finish(outcome: Result<f64, Error>, book: &Book, place: &Place<'_>, args: &RunArgs, resumed: bool) -> Result<Report, Error> {
+    let state = book.durable()?;
+    let seconds = match outcome {
+        Ok(seconds) => seconds,
+        Err(error) => {
+            place.save(&state).await?;
+            return Err(error);
+        }
+    };
+    place.remove().await?;
+    let rejects_file = args.rejects_file().display().to_string();
+    Ok(Report { table: args.job.table.clone(), totals: state.totals, resumed, seconds, rejects_file })
+}
+
+fn say(progress: &Progress, tell: Tell<'_>, text: String) {
+    if let Some(line) = progress.say(&text) {
+        tell(line);
+    }
+}
+
+async fn guard(client: &Client, args: &RunArgs, stop: &CancellationToken) -> Result<(), Error> {
+    if args.force {
+        return Ok(());
+    }
+    let table = &args.job.table;
+    let why = match recovery(client, table, &args.scan, stop).await? {
+        Recovery::On => return Ok(()),
+        Recovery::Off => format!("table `{table}` has no point-in-time recovery, so a mistake could not be undone; turn it on"),
+        Recovery::NoneHere => "this engine has no point-in-time recovery, so a mistake could not be undone; copy the data".to_owned(),
+    };
+    Err(Error::Guard(format!("{why}, or go on with --force")))
+}
+
+/// Write and read units a second that the arguments allow.
+fn limits(args: &RunArgs, shape: &Shape) -> Result<(Option<f64>, Option<f64>), Error> {
+    let Some(share) = args.share else { return Ok((args.max_wcu, args.scan.max_rcu)) };
+    let Billing::Provisioned { read, write, index_write } = shape.billing else {
+        return Err(Error::Guard("--share needs provisioned capacity; the table is on demand: give --max-wcu".to_owned()));
+    };
+    // Each update takes as much of the index as of the table, so the smaller of the two bounds both.
+    let writes = index_write.map_or(write, |index| 2.0 * index.min(write));
+    Ok((Some(writes * share / 100.0), Some(args.scan.max_rcu.unwrap_or(read * share / 100.0))))
+}
+
+fn writer(client: &Client, args: &RunArgs, shape: &Shape, lens: Lens, max_wcu: Option<f64>, stop: &CancellationToken) -> Writer {
+    let per_update = if shape.index.is_some() { 2.0 } else { 1.0 };
+    Writer {
+        client: client.clone(),
+        table: shape.table.clone(),
+        lens,
+        meter: Meter::new(max_wcu, per_update),
+        calls: Semaphore::new(usize::try_from(args.concurrency).unwrap_or(1)),
+        patience: args.scan.patience(),
+        single: AtomicBool::new(args.update_item),
+        stop: stop.clone(),
+    }
+}
+
+/// What a run is about; a checkpoint with another one is refused.
+fn fingerprint(job: &JobArgs, shape: &Shape) -> Value {
+    json!({
+        "table": shape.table, "table_id": shape.identity, "from_attribute": job.from_attribute,
+        "to_attribute": job.to_attribute, "to_type": format!("{:?}", job.to_type),
+        "accept_seconds": job.accept_seconds, "accept_ms": job.accept_ms,
+        "accept_spaces": job.accept_spaces, "accept_exponent": job.accept_exponent,
+    })
+}
+
+async fn begin(place: &Place<'_>, args: &RunArgs, shape: &Shape) -> Result<(State, bool), Error> {
+    let job = fingerprint(&args.job, shape);
+    let fresh = || State::new(job.clone(), shape.segments(&args.scan));
+    let found = if args.restart { None } else { place.load().await? };
+    let Some(text) = found else { return Ok((fresh(), false)) };
+    let problem = |problem| Error::Checkpoint { place: place.name(), problem };
+    let state = State::from_json(&text, &job).map_err(problem)?;
+    match args.scan.segments {
+        Some(segments) if usize::try_from(segments).ok() != Some(state.positions.len()) => {
+            Err(problem(format!("it has {} segments, --segments says {segments}", state.positions.len())))
+        }
+        _ => Ok((state, true)),
+    }
+}
+
+struct Migration {
+    source: Source,
+    reader: Reader,
+    writer: Writer,
+    book: Book,
+}
+
+impl Migration {
+    /// All segments at once; the seconds it took.
+    async fn drive(&self, segments: usize, place: &Place<'_>, mut progress: Progress, tell: Tell<'_>) -> Result<f64, Error> {
+        let work = try_join_all((0..segments).map(|segment| self.segment(segment)));
+        let ended = tokio::select! {
+            ended = work => ended.map(drop),
+            failed = self.watch(place, &mut progress, tell) => Err(failed),
+        };
+        progress.end();
+        ended.map(|()| progress.seconds())
+    }
+
+    /// Shows the progress and saves it, until that fails.
+    async fn watch(&self, place: &Place<'_>, progress: &mut Progress, tell: Tell<'_>) -> Error {
+        let mut tick = interval(Duration::from_millis(200));
+        let mut saved = Instant::now();
+        loop {
+            tick.tick().await;
+            if let Some(line) = progress.show(&self.book.totals()) {
+                tell(line);
+            }
+            if saved.elapsed() < place.every() {
+                continue;
+            }
+            saved = Instant::now();
+            match tokio::task::block_in_place(|| self.book.durable()) {
+                Ok(state) => if let Err(error) = place.save(&state).await {
+                    return error;
+                },
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn segment(&self, segment: usize) -> Result<(), Error> {
+        let after = match self.book.position(segment) {
+            Position::Begin => None,
+            Position::After(key) => Some(key),
+            Position::End => return Ok(()),
+        };
+        let number = u32::try_from(segment).unwrap_or(u32::MAX);
+        let pages = self.reader.pages(&self.source, number, after);
+        let done = pages.map(|page| async { self.page(page?).await }).buffered(PAGES_AHEAD);
+        done.try_for_each(|(next, totals, rejects)| async move { self.book.finish_page(segment, next, &totals, &rejects) })
+            .await
+    }
+
+    async fn page(&self, page: Page) -> Result<(Option<crate::json::Item>, Totals, Vec<crate::examine::Reject>), Error> {
+        let mut totals = Totals { read_units: page.units, ..Totals::default() };
+        let (mut changes, mut rejects) = (Vec::new(), Vec::new());
+        for item in &page.items {
+            match self.writer.lens.examine(item) {
+                Some(Verdict::Change(change)) => changes.push(change),
+                Some(Verdict::Reject(reject)) => rejects.push(reject),
+                Some(Verdict::Right) => totals.right += 1,
+                Some(Verdict::Kept) => totals.kept += 1,
+                Some(Verdict::Own) | None => continue,
+            }
+            totals.items += 1;
+        }
+        drop(page.items);
+        let written = self.writer.apply(changes).await?;
+        rejects.extend(written.rejects);
+        totals.updated = written.updated;
+        totals.right += written.right;
+        totals.gone = written.gone;
+        totals.write_units = written.units;
+        totals.throttled = written.throttled;
+        totals.rejects = rejects.len() as u64;
+        Ok((page.next, totals, rejects))
+    }
+}
+
+/// Where the checkpoint is kept: a file, or an item of the table.
+struct Place<'a> {
+    client: &'a Client,
+    args: &'a RunArgs,
+    key: crate::json::Item,
+    stop: &'a CancellationToken,
+}
+
+impl<'a> Place<'a> {
+    fn new(client: &'a Client, args: &'a RunArgs, lens: &Lens, stop: &'a CancellationToken) -> Self {
+        Self { client, args, key: lens.own_key().clone(), stop }
+    }
+
+    fn name(&self) -> String {
+        match self.args.checkpoint_item {
+            true => format!("item {} of table `{}`", crate::json::to_json(&self.key), self.args.job.table),
+            false => self.args.checkpoint_file().display().to_string(),
+        }
+    }
+
+    fn every(&self) -> Duration {
+        if self.args.checkpoint_item { SAVE * 10 } else { SAVE }
+    }
+
+    fn patience(&self, operation: &'static str) -> Patience {
+        Patience::new(operation, self.args.scan.patience())
+    }
+
+    async fn load(&self) -> Result<Option<String>, Error> {
+        if !self.args.checkpoint_item {
+            return read_file(&self.args.checkpoint_file());
+        }
+        let call = || {
+            let get = self.client.get_item().table_name(&self.args.job.table).consistent_read(true);
+            get.set_key(Some(self.key.clone())).send()
+        };
+        let output = until_answered(self.patience("GetItem"), self.stop, call).await?;
+        let item = output.and_then(|output| output.item).unwrap_or_default();
+        Ok(item.get(CHECKPOINT).and_then(|text| text.as_s().ok()).cloned())
+    }
+
+    /// Also after an interruption, hence without its token.
+    async fn save(&self, state: &State) -> Result<(), Error> {
+        if !self.args.checkpoint_item {
+            return tokio::task::block_in_place(|| write_file(&self.args.checkpoint_file(), state));
+        }
+        let text = AttributeValue::S(state.to_json().to_string());
+        let call = || {
+            let put = self.client.put_item().table_name(&self.args.job.table).set_item(Some(self.key.clone()));
+            put.item(CHECKPOINT, text.clone()).send()
+        };
+        until_answered(self.patience("PutItem"), &CancellationToken::new(), call).await.map(drop)
+    }
+
+    async fn remove(&self) -> Result<(), Error> {
+        if !self.args.checkpoint_item {
+            return remove_file(&self.args.checkpoint_file());
+        }
+        let call = || {
+            let delete = self.client.delete_item().table_name(&self.args.job.table);
+            delete.set_key(Some(self.key.clone())).send()
+        };
+        until_answered(self.patience("DeleteItem"), &CancellationToken::new(), call).await.map(drop)
+    }
+}
