@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_toml_is_one_fault_with_its_line() {
-        let Faults(faults) = Config::read(&map(&[]), &map(&[]), Some(("a.toml", "table = \nurl"))).unwrap_err();
+        let Faults(faults) = Config::read(&map(&[]), &map(&[]), Some(("a.toml", "table = 'x'\nurl"))).unwrap_err();
         assert_eq!(faults.len(), 1);
-        assert!(faults[0].contains("a.toml: line 1"), "{faults:#?}");
+        assert!(faults[0].contains("a.toml: line 2"), "{faults:#?}");
     }
 }

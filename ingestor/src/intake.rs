@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::spool::record::{Record, Story};
+use crate::spool::record::{Content, Record, Story};
 use crate::spool::{Spool, SpoolError};
 use crate::status::Status;
 
@@ -66,7 +66,7 @@ impl Intake {
     }
 
     fn append(&self, buffer: &mut Vec<Record>) -> Result<u64, SpoolError> {
-        let count = buffer.len() as u64;
+        let count = buffer.iter().filter(|record| !matches!(record.content, Content::Story(_))).count() as u64;
         self.spool.append(buffer)?;
         buffer.clear();
         Ok(count)

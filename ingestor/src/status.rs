@@ -27,7 +27,7 @@ pub struct Status {
     pub received: Counter,
     /// Bytes of data messages received.
     pub received_bytes: Counter,
-    /// Records that are durable in the spool, of this run.
+    /// Data messages that are durable in the spool, of this run.
     pub durable: Counter,
     /// The longest time from a frame's arrival to the fsync that covered it, in the last sync, in microseconds.
     pub sync_micros: Gauge,

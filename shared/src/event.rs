@@ -20,7 +20,7 @@ pub struct Event {
 pub enum Kind {
     /// An executed trade: its id is unique in its channel.
     Trade,
-    /// A step in an order's life: several may share the order's id and the microsecond.
+    /// A step in an order's life, or another event on a channel of trades or orders: several may share id and microsecond.
     Order,
     /// Books, funding rates and whatever is not known yet.
     Other,
@@ -32,7 +32,7 @@ impl Event {
     pub fn kind(&self) -> Kind {
         match (self.channel.family(), self.name.as_str()) {
             (Family::LiveTrades, "trade") => Kind::Trade,
-            (Family::LiveOrders, "order_created" | "order_changed" | "order_deleted") => Kind::Order,
+            (Family::LiveTrades | Family::LiveOrders, _) => Kind::Order,
             _ => Kind::Other,
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemError, BatchWriteItemOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ThrottlingReason, WriteRequest};
 use shared::key::Key;
@@ -90,12 +90,16 @@ fn throttled(reasons: &[ThrottlingReason]) -> (Answer, Option<Cause>) {
 fn unreachable_sentence(error: &SdkError<BatchWriteItemError>) -> String {
     match error {
         SdkError::TimeoutError(_) => "the store did not answer in time".to_owned(),
-        SdkError::ConstructionFailure(_) => format!("no request could be made: {}", DisplayErrorContext(error)),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => "the store did not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_io() => "the store cannot be reached".to_owned(),
-        SdkError::DispatchFailure(_) => format!("no request could be sent: {}", DisplayErrorContext(error)),
+        SdkError::DispatchFailure(_) => format!("the store cannot be reached: {}", root(error)),
+        SdkError::ConstructionFailure(_) => format!("no request can be made: {}", root(error)),
         _ => "the store's answer was cut off or cannot be read".to_owned(),
     }
+}
+
+/// The innermost cause: what lies around it are the SDK's layers.
+fn root<'error>(error: &'error (dyn std::error::Error + 'static)) -> &'error (dyn std::error::Error + 'static) {
+    error.source().map_or(error, root)
 }
 
 fn key(request: &WriteRequest) -> Option<Key> {

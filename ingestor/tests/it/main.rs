@@ -1,0 +1,14 @@
+//! The daemon against a simulated exchange and a real store, over real sockets, with everything that goes wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "seeds and figures belong into the output of a test")]
+
+mod bad_input;
+mod connection;
+mod faults;
+mod kill;
+mod outage;
+mod report;
+mod spool;
+mod start;
+mod stop;
+mod support;
