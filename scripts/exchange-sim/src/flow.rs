@@ -16,9 +16,9 @@ use std::collections::BinaryHeap;
 use rand::RngExt;
 
 use crate::channel::Family;
-use crate::event::{order_frame, trade_frame};
 use crate::flow::desk::Desk;
 use crate::flow::tape::{Fact, Ids};
+use crate::frame::{order_frame, trade_frame};
 use crate::market::Market;
 
 /// What the flow is made from.

@@ -3,18 +3,19 @@
 //! A frame enters the queues of its subscribers and the truth file in one step, so that the order of lines is the order
 //! on the wire.
 
+mod inject;
 pub(crate) mod peer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::clock::wall_micros;
-use crate::faults::{Aimed, Fault, Garbage, Target};
-use crate::hub::peer::{Command, Out, Peer, Seat};
-use crate::truth::{Kind, What, Writer};
+use crate::hub::peer::{Out, Peer, Seat};
+use crate::truth::writer::Writer;
+use crate::truth::{Kind, What};
 
 /// Subscriptions of one connection; one more closes it silently.
 const SUBSCRIPTIONS: usize = 1_024;
@@ -73,6 +74,11 @@ impl Hub {
 
     pub(crate) fn subscriptions(&self) -> usize {
         self.peers.values().map(|peer| peer.channels.len()).sum()
+    }
+
+    /// Bytes that wait to be taken out of the queues of all connections.
+    pub(crate) fn queued(&self) -> usize {
+        self.peers.values().map(Peer::queued).sum()
     }
 
     /// Whether one connection is subscribed to all of these channels.
@@ -207,68 +213,6 @@ impl Hub {
             {
                 self.truth.frame(wall_micros(), Kind::Reordered, &[*id], held.as_bytes(), true);
             }
-        }
-    }
-
-    /// Lets a fault happen; returns how many connections it concerns.
-    pub(crate) fn inject(&mut self, aimed: &Aimed) -> usize {
-        let chosen: Vec<u64> = match (&aimed.fault, aimed.target) {
-            (Fault::Down { .. }, _) | (_, Target::All) => self.peers.keys().copied().collect(),
-            (_, Target::Nth(nth)) => self.peers.keys().skip(nth.saturating_sub(1)).take(1).copied().collect(),
-        };
-        match (&aimed.fault, aimed.target) {
-            (Fault::Down { lasting }, _) => self.down_until = Some(Instant::now() + *lasting),
-            (Fault::WithholdAcks { count }, Target::All) => {
-                self.withhold_acks += count;
-                return chosen.len();
-            }
-            _ => {}
-        }
-        for id in &chosen {
-            self.inject_into(*id, &aimed.fault);
-        }
-        chosen.len()
-    }
-
-    fn inject_into(&mut self, id: u64, fault: &Fault) {
-        let now = Instant::now();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        match *fault {
-            Fault::Cut => peer.end("cut"),
-            Fault::Down { .. } => peer.end("down"),
-            Fault::Mute { lasting } => peer.mute(lasting.map(|lasting| now + lasting)),
-            Fault::Slow { delay, lasting } => peer.command(Command::Slow { delay, until: now + lasting }),
-            Fault::Reconnect { grace } => {
-                let text = r#"{"event":"bts:request_reconnect","channel":"","data":""}"#;
-                peer.push(Out::Control(text.into()), self.limits.bytes);
-                peer.command(Command::CloseAt(now + grace));
-            }
-            Fault::WithholdAcks { count } => peer.due.withhold_acks += count,
-            Fault::Duplicate { count } => peer.due.duplicate += count,
-            Fault::Reorder { count } => peer.due.reorder += count,
-            Fault::Drop { count } => peer.due.drop += count,
-            Fault::Garbage { count, kind } => {
-                let kinds = kind.map_or(Garbage::ALL.to_vec(), |kind| vec![kind]);
-                for kind in kinds.into_iter().cycle().zip(0..count).map(|(kind, _)| kind) {
-                    self.garbage(id, kind);
-                }
-            }
-        }
-    }
-
-    /// Sends a bad frame that pretends to belong to one of the connection's channels.
-    fn garbage(&mut self, id: u64, kind: Garbage) {
-        self.garbage += 1;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let channel = peer.channels.first().map_or("live_trades_btcusd", String::as_str);
-        let payload = kind.payload(channel, self.garbage);
-        let (out, exact) = match (kind, String::from_utf8(payload.clone())) {
-            (Garbage::Binary, _) => (Out::Binary(Bytes::from(payload.clone())), false),
-            (_, Ok(text)) => (Out::Data(text.into()), true),
-            (_, Err(_)) => (Out::BadText(Bytes::from(payload.clone())), false),
-        };
-        if !peer.is_muted() && peer.push(out, self.limits.bytes) {
-            self.truth.frame(wall_micros(), Kind::Garbage, &[id], &payload, exact);
         }
     }
 

@@ -25,10 +25,12 @@ pub mod channel;
 /// The markets that exist.
 pub mod market;
 
-/// Orders, trades, and the frames they become.
+/// What happens: events of orders, and trades.
 pub mod event;
 /// The seeded order flow over a matching engine.
 pub mod flow;
+/// The frames they become.
+pub mod frame;
 /// Numbers as the exchange spells them.
 pub mod number;
 /// Recorded frames as a source.

@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -66,15 +66,40 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "the addresses and the figures at the end are the program's output")]
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let seed = arguments.seed;
+    // Listened to before anything is printed: whoever reads the addresses may already send a signal.
+    let stop = stop_signal()?;
     let simulator = Simulator::start(config(arguments)).await?;
     println!("websocket  {}", simulator.ws_url());
     println!("rest       {}", simulator.rest_url());
     println!("seed       {seed}");
-    tokio::signal::ctrl_c().await?;
+    stop.await;
     let emitted = simulator.emitted();
     simulator.shutdown().await;
     println!("stopped after {emitted} events");
     Ok(())
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "interrupts cannot be heard");
+        }
+    })
 }
 
 fn config(arguments: Arguments) -> Config {

@@ -14,10 +14,11 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::clock::wall_micros;
-use crate::event::{OrderEvent, OrderSource, Trade, order_history, push};
+use crate::event::{OrderEvent, OrderSource, Trade};
 use crate::exchange::Exchange;
 use crate::flow::books::{self, Group};
 use crate::flow::desk::Desk;
+use crate::frame::{order_history, push};
 use crate::market::Market;
 use crate::number::Fixed;
 

@@ -20,7 +20,7 @@ use crate::flow::{Flow, Plan};
 use crate::hub::{Hub, Limits};
 use crate::market::Market;
 use crate::recording::{self, Recording};
-use crate::truth::Writer;
+use crate::truth::writer::Writer;
 use crate::{port, source};
 
 /// Time between two flushes of the truth file.
@@ -152,12 +152,18 @@ impl Simulator {
         self.exchange.lock().hub.subscriptions()
     }
 
+    /// Bytes that still wait in the queues of all connections; 0 after [`Self::pause`] means that everything is with
+    /// the sockets.
+    pub fn queued(&self) -> usize {
+        self.exchange.lock().hub.queued()
+    }
+
     /// Whether a recording has been sent to its end.
     pub fn is_finished(&self) -> bool {
         *self.exchange.finished.borrow()
     }
 
-    /// Waits until a recording has been sent to its end; for ever with a flow.
+    /// Waits until the last frame of a recording is in the queues; for ever with a flow.
     pub async fn finished(&self) {
         let mut finished = self.exchange.finished.subscribe();
         if finished.wait_for(|finished| *finished).await.is_err() {

@@ -1,8 +1,9 @@
 //! Frames that follow from the book: snapshots, changes, funding.
 
 use crate::channel::Family;
-use crate::event::{Side, push};
+use crate::event::Side;
 use crate::flow::desk::Desk;
+use crate::frame::push;
 use crate::market::Market;
 use crate::number::Fixed;
 

@@ -123,6 +123,10 @@ impl Peer {
                 && self.waiting.load(Ordering::Relaxed) < most_bytes / 2)
     }
 
+    pub(crate) fn queued(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Ends the connection at once, without a close frame.
     pub(crate) fn end(&mut self, reason: &'static str) {
         self.ended.get_or_insert(reason);

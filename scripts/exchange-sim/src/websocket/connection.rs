@@ -25,8 +25,10 @@ const LONGEST_MESSAGE: usize = 512;
 const BATCH: usize = 64;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the client has to answer a close frame, and at shutdown to take what is still queued.
+/// How long the client has to answer a close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the client has at shutdown to take what is still queued.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a connection ended; stands in the truth file unless the hub had its own reason.
 type Reason = &'static str;
@@ -208,7 +210,7 @@ impl Connection {
     /// At shutdown: what is queued still goes out, then the connection is closed in order.
     async fn drain(&mut self) -> Reason {
         self.seat.queue.close();
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + DRAIN;
         while self.seat.queue.recv_many(&mut self.batch, BATCH).await > 0 {
             match timeout_at(deadline, self.send_batch()).await {
                 Ok(Ok(())) => {}

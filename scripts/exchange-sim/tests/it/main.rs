@@ -2,6 +2,7 @@
 
 mod faults;
 mod flow;
+mod program;
 mod recording;
 mod rest;
 mod support;

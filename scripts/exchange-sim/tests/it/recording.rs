@@ -91,7 +91,7 @@ async fn more_than_the_queue_holds_arrives_whole() {
     let line = |id: usize| {
         format!(r#"{{"data":{{"id":{id},"filler":"{filler}"}},"channel":"live_trades_btcusd","event":"trade"}}"#)
     };
-    let lines: Vec<String> = (0..20_000).map(line).collect();
+    let lines: Vec<String> = (0..6_000).map(line).collect();
     let path = file(&lines.join("\n"));
     let config = Config { queue_bytes: 1 << 18, ..replay(&path, &scratch("large.ndjson")) };
     let simulator = Simulator::start(config).await.unwrap();
