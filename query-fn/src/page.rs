@@ -12,15 +12,16 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::{
+    channel::{Channel, Family},
     item::Item,
-    table::{ID, MICROTIMESTAMP, NMICROTIMESTAMP, RECEIVED_AT},
+    table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP, RECEIVED_AT},
 };
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 use tokio::time::Instant;
 
 use crate::{
-    request::{Order, Range},
-    store::{Span, Store, StoreError},
+    request::{Order, Range, Subject},
+    store::{Store, StoreError},
 };
 
 /// A place in the total order: right after this event.
@@ -50,6 +51,34 @@ impl PartialOrd for Position {
     }
 }
 
+impl Position {
+    /// The place right before every event of that time and after every earlier one.
+    #[must_use]
+    pub fn before(time: u64) -> Position {
+        Position { time, received_at: 0, id: String::new(), sort: String::new() }
+    }
+
+    /// Reads what [`Position`]'s `Display` wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Position> {
+        let mut parts = text.splitn(4, '|');
+        let mut next = || parts.next();
+        let (time, received_at, id, sort) = (next()?, next()?, next()?, next()?);
+        Some(Position {
+            time: time.parse().ok()?,
+            received_at: received_at.parse().ok()?,
+            id: id.to_owned(),
+            sort: sort.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}|{}|{}|{}", self.time, self.received_at, self.id, self.sort)
+    }
+}
+
 /// An event and where it stands.
 pub struct Row {
     /// Where it stands in the total order.
@@ -64,6 +93,8 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Where the next page begins, exactly when there is more.
     pub next: Option<Position>,
+    /// The page is shorter than it would be because the store or the time gave out.
+    pub cut_short: bool,
 }
 
 /// Read past the limit, so that as a rule one Query settles where its last tie ends: no more than 45 events were seen within
@@ -84,42 +115,56 @@ pub async fn read(
     deadline: Instant,
 ) -> Result<Page, StoreError> {
     let engine_limit = limit.map(|limit| i32::try_from(limit.saturating_add(LOOKAHEAD)).unwrap_or(i32::MAX));
+    let order = range.order;
+    let wanted = |row: &Row| {
+        is_subject(&range.subject, &row.item) && after.is_none_or(|after| order.is_before(after, &row.position))
+    };
     let span = rest(range, after);
     let mut rows: Vec<Row> = Vec::new();
     let mut start = None;
     loop {
-        let answer = match store.query(span, engine_limit, start.take(), deadline).await {
+        let answer = match store.query(&span, engine_limit, start.take(), deadline).await {
             Ok(answer) => answer,
             Err(error) if settled(&rows) == 0 => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "page ends early");
-                break Ok(cut(rows, true, range.order, limit));
+                break Ok(Page { cut_short: true, ..cut(rows, true, order, limit) });
             }
         };
         let full = engine_limit.is_some_and(|limit| i32::try_from(answer.items.len()) == Ok(limit));
-        let read = answer.items.into_iter().map(Row::from);
-        rows.extend(read.filter(|row| after.is_none_or(|after| range.order.is_before(after, &row.position))));
-        let Some(stopped_at) = answer.stopped_at else { break Ok(cut(rows, false, range.order, limit)) };
+        rows.extend(answer.items.into_iter().map(Row::from).filter(wanted));
+        let Some(stopped_at) = answer.stopped_at else { break Ok(cut(rows, false, order, limit)) };
         let enough = match limit {
             Some(limit) if full => settled(&rows) >= limit,
             _ => settled(&rows) > 0,
         };
         if enough {
-            break Ok(cut(rows, true, range.order, limit));
+            break Ok(cut(rows, true, order, limit));
         }
         start = Some(stopped_at);
     }
 }
 
 /// What is left of the range; times before the position's are done.
-fn rest<'query>(range: &'query Range, after: Option<&Position>) -> Span<'query> {
-    let (mut from, mut to) = (range.from, range.to);
+fn rest(range: &Range, after: Option<&Position>) -> Range {
+    let mut rest = range.clone();
     match (after, range.order) {
         (None, _) => {}
-        (Some(after), Order::Ascending) => from = from.max(after.time),
-        (Some(after), Order::Descending) => to = to.min(after.time),
+        (Some(after), Order::Ascending) => rest.from = range.from.max(after.time),
+        (Some(after), Order::Descending) => rest.to = range.to.min(after.time),
     }
-    Span { channel: &range.channel, from, to, order: range.order }
+    rest
+}
+
+/// Trades, books and the daemon's own items may have the same number for an id as an order has.
+fn is_subject(subject: &Subject, item: &Item) -> bool {
+    match (subject, item.get(CHANNEL)) {
+        (Subject::Channel(_), _) => true,
+        (Subject::Order(_), Some(AttributeValue::S(channel))) => {
+            Channel::from_frame(channel.clone()).family() == Family::LiveOrders
+        }
+        (Subject::Order(_), _) => false,
+    }
 }
 
 /// How many rows stand before the last time seen, which may have more.
@@ -137,7 +182,7 @@ fn cut(mut rows: Vec<Row>, stopped: bool, order: Order, limit: Option<usize>) ->
     rows.sort_by(|left, right| order.compare(&left.position, &right.position));
     rows.truncate(keep);
     let next = if more { rows.last().map(|row| row.position.clone()) } else { None };
-    Page { rows, next }
+    Page { rows, next, cut_short: false }
 }
 
 impl From<Item> for Row {

@@ -3,30 +3,65 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
-use serde::Serialize;
+use serde_json::json;
+
+use crate::token::{Forged, NoKey};
 
 /// An error as the caller sees it: an RFC 9457 problem document.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Names the kind of problem; stable, so that programs may compare it.
-    pub r#type: &'static str,
-    /// The kind in words.
-    pub title: &'static str,
-    /// The HTTP status.
-    #[serde(serialize_with = "as_number")]
-    pub status: StatusCode,
+    /// What went wrong.
+    pub kind: Kind,
     /// What happened this time and what to do about it.
     pub detail: String,
     /// Everything that is wrong with the parameters.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,
-    /// When to try again, in whole seconds.
-    #[serde(skip)]
-    pub retry_after: Option<u64>,
+    /// Names that the caller may have meant.
+    pub suggestions: Vec<String>,
 }
 
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Unknown, missing, repeated or unreadable parameters.
+    WrongParameters,
+    /// No such path.
+    NoSuchPath,
+    /// The channel was never subscribed.
+    UnknownChannel,
+    /// No event of the order is stored.
+    UnknownOrder,
+    /// Neither GET nor HEAD nor OPTIONS.
+    MethodNotAllowed,
+    /// None of the formats that the caller accepts.
+    NotAcceptable,
+    /// The store does not answer now; it may in a moment.
+    StoreBusy,
+    /// The function is set up wrongly; trying again does not help.
+    WrongSetup,
+}
+
+impl Kind {
+    /// `type`, `title` and `status` of the document. The type is stable: programs may compare it.
+    fn spelled(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Kind::WrongParameters => ("wrong-parameters", "Wrong parameters", StatusCode::BAD_REQUEST),
+            Kind::NoSuchPath => ("no-such-path", "No such path", StatusCode::NOT_FOUND),
+            Kind::UnknownChannel => ("unknown-channel", "Unknown channel", StatusCode::NOT_FOUND),
+            Kind::UnknownOrder => ("unknown-order", "Unknown order", StatusCode::NOT_FOUND),
+            Kind::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Kind::NotAcceptable => ("not-acceptable", "Not acceptable", StatusCode::NOT_ACCEPTABLE),
+            Kind::StoreBusy => ("store-busy", "Store busy", StatusCode::SERVICE_UNAVAILABLE),
+            Kind::WrongSetup => ("wrong-setup", "Wrong setup", StatusCode::BAD_GATEWAY),
+        }
+    }
+}
+
+/// When to try again, in seconds: throttling of one channel's partition passes within one.
+const RETRY_AFTER: u64 = 1;
+
 /// What is wrong with one parameter.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The parameter's name.
     pub parameter: String,
@@ -40,60 +75,118 @@ impl Problem {
     pub fn parameters(errors: Vec<Fault>) -> Problem {
         let names: Vec<_> = errors.iter().map(|fault| format!("`{}`", fault.parameter)).collect();
         let detail = format!("wrong: {}; each is explained in `errors`", names.join(", "));
-        Problem::new("wrong-parameters", "Wrong parameters", StatusCode::BAD_REQUEST, detail).with(errors)
+        Problem { errors, ..Problem::new(Kind::WrongParameters, detail) }
     }
 
     /// No such path.
     #[must_use]
-    pub fn no_route(path: &str) -> Problem {
+    pub fn no_path(path: &str) -> Problem {
         let detail = format!("`{path}` is no path of this service; see /openapi.json");
-        Problem::new("no-such-path", "No such path", StatusCode::NOT_FOUND, detail)
+        Problem::new(Kind::NoSuchPath, detail)
+    }
+
+    /// The channel was never subscribed.
+    #[must_use]
+    pub fn no_channel(name: &str, suggestions: Vec<String>) -> Problem {
+        let detail = match suggestions.as_slice() {
+            [] => format!("channel `{name}` was never captured here; /channels lists those that were"),
+            [nearest, ..] => format!("channel `{name}` was never captured here; did you mean `{nearest}`?"),
+        };
+        Problem { suggestions, ..Problem::new(Kind::UnknownChannel, detail) }
+    }
+
+    /// The table holds no event of that order.
+    #[must_use]
+    pub fn no_order(id: &str) -> Problem {
+        let detail = format!("no event of an order with the id {id} is stored here");
+        Problem::new(Kind::UnknownOrder, detail)
     }
 
     /// The path takes other methods.
     #[must_use]
     pub fn method() -> Problem {
         let detail = "this service only reads: GET, HEAD and OPTIONS".to_owned();
-        Problem::new("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED, detail)
+        Problem::new(Kind::MethodNotAllowed, detail)
+    }
+
+    /// None of the formats that the caller accepts.
+    #[must_use]
+    pub fn format(accept: &str) -> Problem {
+        let detail =
+            format!("`{accept}` accepts none of application/json, application/x-ndjson, text/csv; or use `format=`");
+        Problem::new(Kind::NotAcceptable, detail)
     }
 
     /// The store cannot answer now; it may in a moment.
     #[must_use]
     pub fn busy(detail: String) -> Problem {
-        let problem = Problem::new("store-busy", "Store busy", StatusCode::SERVICE_UNAVAILABLE, detail);
-        Problem { retry_after: Some(1), ..problem }
+        Problem::new(Kind::StoreBusy, detail)
     }
 
     /// The function is set up wrongly; trying again does not help.
     #[must_use]
     pub fn setup(detail: String) -> Problem {
-        Problem::new("wrong-setup", "Wrong setup", StatusCode::BAD_GATEWAY, detail)
+        Problem::new(Kind::WrongSetup, detail)
     }
 
-    fn new(kind: &'static str, title: &'static str, status: StatusCode, detail: String) -> Problem {
-        Problem { r#type: kind, title, status, detail, errors: Vec::new(), retry_after: None }
+    fn new(kind: Kind, detail: String) -> Problem {
+        Problem { kind, detail, errors: Vec::new(), suggestions: Vec::new() }
     }
 
-    fn with(self, errors: Vec<Fault>) -> Problem {
-        Problem { errors, ..self }
+    /// The document.
+    #[must_use]
+    pub fn document(&self, request_id: &str) -> Vec<u8> {
+        let errors = self.errors.iter().map(|fault| json!({ "parameter": fault.parameter, "reason": fault.reason }));
+        let (kind, title, status) = self.kind.spelled();
+        let mut document = json!({
+            "type": kind,
+            "title": title,
+            "status": status.as_u16(),
+            "detail": self.detail,
+            "request_id": request_id,
+        });
+        if let Some(fields) = document.as_object_mut() {
+            if !self.errors.is_empty() {
+                fields.insert("errors".to_owned(), errors.collect());
+            }
+            if !self.suggestions.is_empty() {
+                fields.insert("suggestions".to_owned(), json!(self.suggestions));
+            }
+        }
+        document.to_string().into_bytes()
     }
-}
-
-fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.as_u16())
 }
 
 impl IntoResponse for Problem {
+    /// The body follows in [`crate::invocation::around`], which knows the request's id.
     fn into_response(self) -> Response<Body> {
-        let body = serde_json::to_vec(&self).expect("a problem has only string keys");
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
+        let mut response = Response::new(Body::empty());
+        let (_, _, status) = self.kind.spelled();
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if self.kind == Kind::MethodNotAllowed {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
         }
+        if self.kind == Kind::StoreBusy {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        }
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<NoKey> for Problem {
+    fn from(error: NoKey) -> Problem {
+        tracing::error!(%error, "cannot issue a token");
+        Problem::setup(error.to_string())
+    }
+}
+
+impl From<Forged> for Problem {
+    fn from(error: Forged) -> Problem {
+        let parameter = "ExclusiveStartKey".to_owned();
+        Problem::parameters(vec![Fault { parameter, reason: error.to_string() }])
     }
 }

@@ -1,18 +1,57 @@
-use axum::{extract::Query, http::Uri};
-use shared::{channel::Channel, time::Micros};
+use axum::http::{HeaderMap, Uri};
 use std::cmp::Ordering;
 
 use crate::{
+    encoding::Encoding,
     page::Position,
-    problem::{Fault, Problem},
-    token::Signer,
+    problem::Problem,
+    render::Format,
+    token::{Forged, Signer},
 };
 
-/// A channel's time range and the direction to read it in.
+mod accept;
+/// The query string, taken apart.
+pub mod parameters;
+
+use parameters::Parameters;
+
+/// What `/bitstamp` takes.
+pub const EVENTS: &[&str] = &["channel", "from", "to", "limit", "order", "ExclusiveStartKey", "format", "fields"];
+/// What `/orders/{id}` takes.
+pub const ORDERS: &[&str] = &["from", "to", "limit", "order", "ExclusiveStartKey", "format", "fields"];
+/// What `/candles` takes.
+pub const CANDLES: &[&str] = &["channel", "interval", "from", "to", "limit", "ExclusiveStartKey", "format", "fields"];
+/// What `/coverage` takes.
+pub const COVERAGE: &[&str] = &["channel", "from", "to", "limit", "ExclusiveStartKey", "format", "fields"];
+/// What `/channels` takes.
+pub const CHANNELS: &[&str] = &["format", "fields"];
+/// What `/export` takes.
+pub const EXPORT: &[&str] = &["channel", "from", "to", "order", "ExclusiveStartKey", "format", "fields"];
+
+/// Where events are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// On a channel.
+    Channel(String),
+    /// Among all events of an order: its id, digits.
+    Order(String),
+}
+
+impl Subject {
+    /// The channel's name or the order's id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Subject::Channel(name) | Subject::Order(name) => name,
+        }
+    }
+}
+
+/// A time range and the direction to read it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The channel's name.
-    pub channel: String,
+    /// Whose events.
+    pub subject: Subject,
     /// First time, inclusive, microseconds since the Unix epoch by the exchange's clock.
     pub from: u64,
     /// Last time, inclusive.
@@ -48,169 +87,180 @@ impl Order {
 }
 
 impl Range {
-    /// What a token is bound to.
+    /// What a token is bound to, besides `purpose`.
     #[must_use]
-    pub fn binding(&self) -> String {
+    pub fn binding(&self, purpose: &str) -> String {
         let order = match self.order {
             Order::Ascending => "asc",
             Order::Descending => "desc",
         };
-        format!("page {} {} {order} {}", self.from, self.to, self.channel)
+        let subject = match &self.subject {
+            Subject::Channel(_) => "channel",
+            Subject::Order(_) => "order",
+        };
+        format!("{purpose} {} {} {order} {subject} {}", self.from, self.to, self.subject.name())
     }
 }
 
-/// A request for `/bitstamp`.
+/// How the answer is to look.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// `format=` or `Accept`.
+    pub format: Format,
+    /// Only these attributes, in this order.
+    pub fields: Option<Vec<String>>,
+    /// `Accept-Encoding`.
+    pub encoding: Encoding,
+}
+
+impl Look {
+    /// Reads `format`, `fields` and the headers.
+    ///
+    /// # Errors
+    ///
+    /// 406 if the caller accepts no format of ours.
+    fn read(parameters: &mut Parameters, headers: &HeaderMap, default: Format) -> Result<Look, Problem> {
+        let format = match parameters.format() {
+            Some(format) => format,
+            None => accept::format(headers, default)?,
+        };
+        Ok(Look { format, fields: parameters.fields(), encoding: accept::encoding(headers) })
+    }
+}
+
+/// A request for events: `/bitstamp`, `/orders/{id}`, `/export`.
 #[derive(Debug)]
-pub struct PageRequest {
+pub struct EventsRequest {
     /// What to read.
     pub range: Range,
     /// At most so many events.
     pub limit: Option<usize>,
     /// Where the page before ended.
     pub after: Option<Position>,
+    /// How the answer is to look.
+    pub look: Look,
 }
 
-/// The largest `limit`; a page ends at 1 MB anyway.
-pub const MAX_LIMIT: usize = 10_000;
-/// The latest time that can be asked for: year 9999. Keeps every number within what DynamoDB and JSON readers hold exactly.
-const END_OF_TIME: u64 = 253_402_300_799_999_999;
-
-impl PageRequest {
-    /// Reads the query string.
+impl EventsRequest {
+    /// Reads a request whose path is `known`'s. `order` is the id in the path of `/orders/{id}`.
     ///
     /// # Errors
     ///
     /// A [`Problem`] that names every wrong parameter.
-    pub fn read(uri: &Uri, signer: &Signer) -> Result<PageRequest, Problem> {
-        let mut parameters = Parameters::of(uri, &["channel", "from", "to", "limit", "order", "ExclusiveStartKey"]);
-        let channel = parameters.channel();
+    pub fn read(
+        (uri, headers, signer): (&Uri, &HeaderMap, &Signer),
+        known: &[&str],
+        order: Option<String>,
+        default: Format,
+    ) -> Result<EventsRequest, Problem> {
+        let mut parameters = Parameters::of(uri, known);
+        let subject = match order {
+            Some(id) => Subject::Order(parameters.order_id(id)),
+            None => Subject::Channel(parameters.channel()),
+        };
         let (from, to) = parameters.times();
-        let order = parameters.order();
+        let range = Range { subject, from, to, order: parameters.order() };
         let limit = parameters.limit();
-        let token = parameters.take("ExclusiveStartKey");
-        let range = Range { channel, from, to, order };
-        let after = token.and_then(|token| match signer.read(&token, &range.binding()) {
-            Ok(position) => Some(position),
-            // A wrong token beside a wrong range is a consequence, not a fault of its own.
-            Err(_) if parameters.any_fault() => None,
-            Err(forged) => {
-                parameters.fault("ExclusiveStartKey", forged.to_string());
-                None
-            }
-        });
+        let read = |token: &str| signer.read(token, &range.binding(EVENTS_TOKEN)).and_then(parse_position);
+        let after = parameters.token(read);
+        let look = Look::read(&mut parameters, headers, default)?;
         parameters.finish()?;
-        Ok(PageRequest { range, limit, after })
+        Ok(EventsRequest { range, limit, after, look })
     }
 }
 
-/// The parameters not yet taken, and the faults found so far.
-struct Parameters {
-    given: Vec<(String, String)>,
-    faults: Vec<Fault>,
+/// The purpose of tokens that continue a list of events; `/bitstamp` and `/export` continue each other.
+pub const EVENTS_TOKEN: &str = "events";
+
+fn parse_position(text: String) -> Result<Position, Forged> {
+    Position::parse(&text).ok_or(Forged)
 }
 
-impl Parameters {
-    fn of(uri: &Uri, known: &[&str]) -> Parameters {
-        let given = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
-        let mut parameters = Parameters { given: Vec::new(), faults: Vec::new() };
-        for (name, value) in given {
-            if !known.contains(&name.as_str()) {
-                parameters.unknown(&name, known);
-            } else if parameters.given.iter().any(|(earlier, _)| *earlier == name) {
-                parameters.fault(&name, "given more than once".to_owned());
-            } else {
-                parameters.given.push((name, value));
-            }
-        }
-        parameters
-    }
+/// A request for `/candles`.
+#[derive(Debug)]
+pub struct CandlesRequest {
+    /// The trades to sum up.
+    pub range: Range,
+    /// A candle's length, microseconds.
+    pub interval: u64,
+    /// At most so many candles.
+    pub limit: usize,
+    /// What the token of the page before holds.
+    pub token: Option<String>,
+    /// How the answer is to look.
+    pub look: Look,
+}
 
-    fn unknown(&mut self, name: &str, known: &[&str]) {
-        let distance = |candidate: &&&str| {
-            strsim::damerau_levenshtein(&candidate.to_ascii_lowercase(), &name.to_ascii_lowercase())
-        };
-        let nearest = known.iter().min_by_key(distance).filter(|nearest| distance(nearest) <= nearest.len() / 2);
-        let reason = match nearest {
-            Some(nearest) => format!("unknown; did you mean `{nearest}`?"),
-            None => format!("unknown; known are {}", known.join(", ")),
-        };
-        self.fault(name, reason);
+impl CandlesRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names every wrong parameter.
+    pub fn read((uri, headers, signer): (&Uri, &HeaderMap, &Signer)) -> Result<CandlesRequest, Problem> {
+        let mut parameters = Parameters::of(uri, CANDLES);
+        let subject = Subject::Channel(parameters.trades_channel());
+        let interval = parameters.interval();
+        let (from, to) = parameters.times();
+        let range = Range { subject, from, to, order: Order::Ascending };
+        let limit = parameters.limit().unwrap_or(parameters::MAX_LIMIT);
+        let token = parameters.token(|token| signer.read(token, &range.binding(&candles_token(interval))));
+        let look = Look::read(&mut parameters, headers, Format::Json)?;
+        parameters.finish()?;
+        Ok(CandlesRequest { range, interval, limit, token, look })
     }
+}
 
-    fn fault(&mut self, parameter: &str, reason: String) {
-        self.faults.push(Fault { parameter: parameter.to_owned(), reason });
-    }
+/// The purpose of tokens that continue candles.
+#[must_use]
+pub fn candles_token(interval: u64) -> String {
+    format!("candles {interval}")
+}
 
-    fn any_fault(&self) -> bool {
-        !self.faults.is_empty()
-    }
+/// A request for `/coverage`.
+#[derive(Debug)]
+pub struct CoverageRequest {
+    /// What to look at.
+    pub range: Range,
+    /// At most so many intervals.
+    pub limit: usize,
+    /// The time up to which the page before went, inclusive.
+    pub after: Option<u64>,
+    /// How the answer is to look.
+    pub look: Look,
+}
 
-    fn finish(self) -> Result<(), Problem> {
-        if self.faults.is_empty() { Ok(()) } else { Err(Problem::parameters(self.faults)) }
-    }
+/// The purpose of tokens that continue coverage.
+pub const COVERAGE_TOKEN: &str = "coverage";
 
-    fn take(&mut self, name: &str) -> Option<String> {
-        let index = self.given.iter().position(|(given, _)| given == name)?;
-        Some(self.given.swap_remove(index).1)
+impl CoverageRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names every wrong parameter.
+    pub fn read((uri, headers, signer): (&Uri, &HeaderMap, &Signer)) -> Result<CoverageRequest, Problem> {
+        let mut parameters = Parameters::of(uri, COVERAGE);
+        let subject = Subject::Channel(parameters.channel());
+        let (from, to) = parameters.times();
+        let range = Range { subject, from, to, order: Order::Ascending };
+        let limit = parameters.limit().unwrap_or(parameters::MAX_LIMIT);
+        let read = |token: &str| signer.read(token, &range.binding(COVERAGE_TOKEN));
+        let after = parameters.token(|token| read(token).and_then(|text| text.parse().map_err(|_| Forged)));
+        let look = Look::read(&mut parameters, headers, Format::Json)?;
+        parameters.finish()?;
+        Ok(CoverageRequest { range, limit, after, look })
     }
+}
 
-    fn channel(&mut self) -> String {
-        let name = self.take("channel").unwrap_or_default();
-        if name.is_empty() {
-            self.fault("channel", "missing; expected a channel's name such as live_trades_btcusd".to_owned());
-        } else if let Err(error) = name.parse::<Channel>() {
-            self.fault("channel", error.to_string());
-        } else if name.starts_with('_') {
-            self.fault("channel", format!("`{name}` is reserved; see /channels and /coverage"));
-        }
-        name
-    }
-
-    fn times(&mut self) -> (u64, u64) {
-        let from = self.time("from").unwrap_or(0);
-        let to = self.time("to").unwrap_or(END_OF_TIME);
-        if from > to {
-            self.fault("from", format!("{from} is after `to`, {to}"));
-        }
-        (from, to)
-    }
-
-    fn time(&mut self, name: &str) -> Option<u64> {
-        let text = self.take(name)?;
-        // `+` of an offset that was not percent-encoded arrives as a space.
-        let parsed = text.parse::<Micros>().or_else(|error| text.replace(' ', "+").parse().map_err(|_| error));
-        match parsed {
-            Ok(Micros(time)) if time <= END_OF_TIME => Some(time),
-            Ok(Micros(time)) => {
-                self.fault(name, format!("{time} is after the year 9999; microseconds are expected"));
-                None
-            }
-            Err(error) => {
-                self.fault(name, error.to_string());
-                None
-            }
-        }
-    }
-
-    fn order(&mut self) -> Order {
-        match self.take("order").as_deref() {
-            None | Some("asc") => Order::Ascending,
-            Some("desc") => Order::Descending,
-            Some(other) => {
-                self.fault("order", format!("`{other}` is neither asc nor desc"));
-                Order::Ascending
-            }
-        }
-    }
-
-    fn limit(&mut self) -> Option<usize> {
-        let text = self.take("limit")?;
-        match text.parse() {
-            Ok(limit @ 1..=MAX_LIMIT) => Some(limit),
-            _ => {
-                self.fault("limit", format!("`{text}` is not a whole number from 1 to {MAX_LIMIT}"));
-                None
-            }
-        }
-    }
+/// A request for `/channels`.
+///
+/// # Errors
+///
+/// A [`Problem`] that names every wrong parameter.
+pub fn channels(uri: &Uri, headers: &HeaderMap) -> Result<Look, Problem> {
+    let mut parameters = Parameters::of(uri, CHANNELS);
+    let look = Look::read(&mut parameters, headers, Format::Json)?;
+    parameters.finish()?;
+    Ok(look)
 }

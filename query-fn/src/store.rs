@@ -6,30 +6,21 @@ use aws_sdk_dynamodb::{
 };
 use shared::{
     item::Item,
-    table::{CHANNEL, INDEX, NMICROTIMESTAMP},
+    key::SEPARATOR,
+    table::{CHANNEL, ID, INDEX, MICROTIMESTAMP, NMICROTIMESTAMP},
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{problem::Problem, request::Order};
+use crate::{
+    problem::Problem,
+    request::{Order, Range, Subject},
+};
 
 /// The table as the function sees it: it only queries.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
     table: String,
-}
-
-/// A part of one channel, both ends inclusive, microseconds since the Unix epoch by the exchange's clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Span<'query> {
-    /// The index's partition key.
-    pub channel: &'query str,
-    /// First time.
-    pub from: u64,
-    /// Last time, not before `from`.
-    pub to: u64,
-    /// Which end comes first.
-    pub order: Order,
 }
 
 /// Where the engine goes on: only ever a key that the engine itself returned.
@@ -61,30 +52,43 @@ impl Store {
         Store { client, table }
     }
 
-    /// One Query on the index.
+    /// One Query: of a channel on the index, of an order on the table itself.
     ///
     /// # Errors
     ///
     /// [`StoreError`], which says whether another try is worth it.
     pub async fn query(
         &self,
-        span: Span<'_>,
+        range: &Range,
         limit: Option<i32>,
         start: Option<EngineKey>,
         deadline: Instant,
     ) -> Result<Answer, StoreError> {
+        let Range { from, to, .. } = range;
+        let name = range.subject.name().to_owned();
+        let (index, partition, sort, name, from, to) = match range.subject {
+            Subject::Channel(_) => {
+                let number = |time: &u64| AttributeValue::N(time.to_string());
+                (Some(INDEX), CHANNEL, NMICROTIMESTAMP, AttributeValue::S(name), number(from), number(to))
+            }
+            Subject::Order(_) => {
+                // Times have 16 digits until the year 2286, so their order as text is their order in time.
+                let (from, to) = (AttributeValue::S(format!("{from:016}")), format!("{to:016}{AFTER_SEPARATOR}"));
+                (None, ID, MICROTIMESTAMP, AttributeValue::N(name), from, AttributeValue::S(to))
+            }
+        };
         let call = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(INDEX)
-            .key_condition_expression("#channel = :channel AND #time BETWEEN :from AND :to")
-            .expression_attribute_names("#channel", CHANNEL)
-            .expression_attribute_names("#time", NMICROTIMESTAMP)
-            .expression_attribute_values(":channel", AttributeValue::S(span.channel.to_owned()))
-            .expression_attribute_values(":from", AttributeValue::N(span.from.to_string()))
-            .expression_attribute_values(":to", AttributeValue::N(span.to.to_string()))
-            .scan_index_forward(matches!(span.order, Order::Ascending))
+            .set_index_name(index.map(str::to_owned))
+            .key_condition_expression("#partition = :partition AND #sort BETWEEN :from AND :to")
+            .expression_attribute_names("#partition", partition)
+            .expression_attribute_names("#sort", sort)
+            .expression_attribute_values(":partition", name)
+            .expression_attribute_values(":from", from)
+            .expression_attribute_values(":to", to)
+            .scan_index_forward(matches!(range.order, Order::Ascending))
             .set_limit(limit)
             .set_exclusive_start_key(start);
         let answer = timeout_at(deadline, call.send())
@@ -95,6 +99,10 @@ impl Store {
         Ok(Answer { items: answer.items.unwrap_or_default(), stopped_at })
     }
 }
+
+/// Ends the text range of a time: sorts after every sort key that begins with the time and [`SEPARATOR`].
+const AFTER_SEPARATOR: char = '$';
+const _: () = assert!((SEPARATOR as u32) < (AFTER_SEPARATOR as u32) && (AFTER_SEPARATOR as u32) < ('0' as u32));
 
 fn classify<R>(error: &SdkError<QueryError, R>) -> StoreError {
     match error {

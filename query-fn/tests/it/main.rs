@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod basics;
+mod contract;
+mod formats;
+mod lists;
 mod pages;
 mod support;

@@ -34,6 +34,17 @@ impl Service {
         Service { url, store, table, http: reqwest::Client::new() }
     }
 
+    /// Another router on the same table: it knows nothing of what the first one has read.
+    pub(crate) async fn another_router(&self) -> String {
+        self.router_with(|_| {}).await
+    }
+
+    pub(crate) async fn router_with(&self, change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::new(&self.table, vec![random_key()]);
+        change(&mut config);
+        serve(self.store.clone(), config).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
     }

@@ -1,0 +1,156 @@
+//! JSON, NDJSON, CSV; gzip and zstd; `fields`; what a cache may keep.
+
+use std::io::Read;
+
+use crate::support::{Service, stored, trade};
+
+const T: u64 = 1_647_817_207_170_000;
+
+async fn service() -> Service {
+    let service = Service::start().await;
+    service.put((0..40).map(|n| stored(&trade(n, T + n), T + n)).collect()).await;
+    service
+}
+
+#[tokio::test]
+async fn ndjson_ends_in_the_token_where_there_is_more() {
+    let service = service().await;
+    for (query, header) in [("&format=ndjson", "*/*"), ("", "application/x-ndjson")] {
+        let url = format!("{}/bitstamp?channel=live_trades_btcusd&limit=3{query}", service.url);
+        let response = service.http.get(url).header("accept", header).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+        let token = response.headers()["last-evaluated-key"].to_str().unwrap().to_owned();
+        let text = response.text().await.unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[0]["id"], 0);
+        assert_eq!(lines[3]["LastEvaluatedKey"], token);
+        let (_, rest) = service.json(&format!("/bitstamp?channel=live_trades_btcusd&ExclusiveStartKey={token}")).await;
+        assert_eq!(rest["Count"], 37);
+    }
+}
+
+#[tokio::test]
+async fn csv_has_the_columns_of_the_family() {
+    let service = service().await;
+    let response = service.get("/bitstamp?channel=live_trades_btcusd&limit=1&format=csv").await;
+    assert_eq!(response.headers()["content-type"], "text/csv; charset=utf-8");
+    assert!(response.headers().contains_key("last-evaluated-key"));
+    let expected = concat!(
+        "channel,event,nmicrotimestamp,received_at,id,type,price_str,amount_str,price,amount,buy_order_id,",
+        "sell_order_id,timestamp,microtimestamp,more\r\n",
+        "live_trades_btcusd,trade,1647817207170000,1647817207170000,0,0,29422,0.00310009,29422,0.00310009,",
+        "1647817207170000,1647817207170001,1647817207,1647817207170000,\r\n",
+    );
+    assert_eq!(response.text().await.unwrap(), expected);
+    let response = service.get("/bitstamp?channel=live_trades_btcusd&limit=1&format=csv&fields=price_str,id_str").await;
+    assert_eq!(response.text().await.unwrap(), "price_str,id_str\r\n29422,0\r\n");
+}
+
+#[tokio::test]
+async fn every_attribute_of_a_family_is_in_a_column_or_in_more() {
+    let service = Service::start().await;
+    let message = r#"{"data":{"bids":[["1.50","2"]],"asks":[],"timestamp":"1647817207","microtimestamp":"1647817207170001","new":{"a":[1e-8]}},"channel":"order_book_btcusd","event":"data"}"#;
+    service.put(vec![stored(message, T)]).await;
+    let response = service.get("/bitstamp?channel=order_book_btcusd&format=csv").await;
+    let text = response.text().await.unwrap();
+    let line = text.lines().nth(1).unwrap();
+    assert!(line.contains(r#""[[""1.50"",""2""]]",[],"#), "{line}");
+    assert!(
+        line.ends_with(r#","{""derived"":[""id""],""id"":1647817207170001,""new"":{""a"":[0.00000001]}}""#),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn fields_choose_and_keep_the_rest_out() {
+    let service = service().await;
+    let (_, body) = service.json("/bitstamp?channel=live_trades_btcusd&limit=1&fields=price_str,id,price_str").await;
+    assert_eq!(serde_json::to_string(&body["Items"]).unwrap(), r#"[{"id":0,"price_str":"29422"}]"#);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_as_asked() {
+    let service = service().await;
+    let url = format!("{}/bitstamp?channel=live_trades_btcusd", service.url);
+    let plain = service.http.get(&url).send().await.unwrap().bytes().await.unwrap();
+    for coding in ["gzip", "zstd"] {
+        let response = service.http.get(&url).header("accept-encoding", coding).send().await.unwrap();
+        assert_eq!(response.headers()["content-encoding"], coding);
+        let body = response.bytes().await.unwrap();
+        assert!(body.len() < plain.len() / 3);
+        let mut decoded = Vec::new();
+        match coding {
+            "gzip" => flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut decoded).unwrap(),
+            _ => zstd::stream::read::Decoder::new(&body[..]).unwrap().read_to_end(&mut decoded).unwrap(),
+        };
+        assert_eq!(decoded, plain);
+    }
+}
+
+#[tokio::test]
+async fn closed_ranges_are_kept_for_ever_and_open_ones_not_at_all() {
+    let service = service().await;
+    let open = service.get("/bitstamp?channel=live_trades_btcusd").await;
+    assert_eq!(open.headers()["cache-control"], "no-store");
+    assert!(!open.headers().contains_key("etag"));
+
+    let path = format!("/bitstamp?channel=live_trades_btcusd&from={T}&to={}&limit=2", T + 100);
+    let closed = service.get(&path).await;
+    assert_eq!(closed.headers()["cache-control"], "max-age=31536000, immutable");
+    assert_eq!(closed.headers()["vary"], "accept, accept-encoding");
+    let etag = closed.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(etag.starts_with('"'), "a strong validator: {etag}");
+
+    let ask = |path: String, tag: String| service.http.get(path).header("if-none-match", tag).send();
+    let again = ask(format!("{}{path}", service.url), format!("\"other\", {etag}")).await.unwrap();
+    assert_eq!((again.status().as_u16(), &again.headers()["etag"].to_str().unwrap()), (304, &etag.as_str()));
+    for other in ["&order=desc", "&format=csv", "&fields=id"] {
+        let other = ask(format!("{}{path}{other}", service.url), etag.clone()).await.unwrap();
+        assert_eq!(other.status(), 200);
+        assert_ne!(other.headers()["etag"], etag);
+    }
+}
+
+#[tokio::test]
+async fn a_known_answer_is_confirmed_without_reading_the_table() {
+    let service = service().await;
+    let path = format!("{}/bitstamp?channel=live_trades_btcusd&from={T}&to={}", service.url, T + 100);
+    let etag = service.http.get(&path).send().await.unwrap().headers()["etag"].clone();
+    service.store.delete_table().table_name(&service.table).send().await.unwrap();
+    let again = service.http.get(&path).header("if-none-match", etag).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+    assert_eq!(service.http.get(&path).send().await.unwrap().status(), 502);
+}
+
+#[tokio::test]
+async fn an_unwanted_format_is_not_acceptable() {
+    let service = service().await;
+    let url = format!("{}/bitstamp?channel=live_trades_btcusd", service.url);
+    let response = service.http.get(url).header("accept", "image/png").send().await.unwrap();
+    assert_eq!(response.status(), 406);
+}
+
+#[tokio::test]
+async fn head_and_options_answer_as_browsers_and_caches_need() {
+    let service = service().await;
+    let url = format!("{}/prod/bitstamp?channel=live_trades_btcusd", service.url);
+    let get = service.http.get(&url).send().await.unwrap();
+    let head = service.http.head(&url).send().await.unwrap();
+    assert_eq!(head.status(), 200);
+    assert_eq!(head.headers()["content-length"], get.headers()["content-length"]);
+    assert_eq!(head.text().await.unwrap(), "");
+    let preflight = service
+        .http
+        .request(reqwest::Method::OPTIONS, &url)
+        .header("origin", "https://example.com")
+        .header("access-control-request-method", "GET")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(preflight.status(), 200);
+    assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+    let cross = service.http.get(&url).header("origin", "https://example.com").send().await.unwrap();
+    assert_eq!(cross.headers()["access-control-allow-origin"], "*");
+    assert!(cross.headers()["access-control-expose-headers"].to_str().unwrap().contains("link"));
+}
