@@ -152,7 +152,7 @@ impl Shipper {
     }
 
     fn start_writes(&mut self) {
-        while self.writes.len() < self.writer.limit() {
+        while self.writes.len() < self.writer.writers() {
             let Some(entries) = self.ready.pop_front() else { return };
             let writer = self.writer.clone();
             self.writes.push(Box::pin(async move { writer.write(entries).await }));

@@ -30,6 +30,7 @@ pub struct Writer {
     client: Client,
     table: String,
     limit: Arc<Limit>,
+    writers: usize,
     status: Arc<Status>,
 }
 
@@ -46,13 +47,13 @@ impl Writer {
     /// A writer with at most `writers` requests at once.
     #[must_use]
     pub fn new(client: Client, table: String, writers: usize, status: Arc<Status>) -> Writer {
-        Writer { client, table, limit: Arc::new(Limit::new(writers)), status }
+        Writer { client, table, limit: Arc::new(Limit::new(writers)), writers, status }
     }
 
-    /// How many batches may be under way now.
+    /// How many batches may be written at once, those that wait for their next attempt included.
     #[must_use]
-    pub fn limit(&self) -> usize {
-        self.limit.get()
+    pub fn writers(&self) -> usize {
+        self.writers
     }
 
     /// Writes a batch until every entry is stored or refused, however long that takes.
@@ -108,6 +109,7 @@ impl Writer {
 
     /// One request.
     async fn attempt(&self, entries: &[Entry]) -> Answer {
+        let _place = self.limit.place().await;
         self.status.attempts.add(1);
         let requests = entries.iter().map(|entry| {
             let put = PutRequest::builder().set_item(Some(entry.item.clone())).build();

@@ -49,17 +49,21 @@ impl Quarantine {
     /// [`SpoolError::Storage`]: final.
     pub fn put(&self, entries: &[Entry]) -> Result<(), SpoolError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let (mut bytes, mut count) = (0, 0);
         for Entry { sequence, reason, record } in entries {
             let key = sequence.to_be_bytes();
             let length = u32::try_from(reason.len()).unwrap_or(u32::MAX);
             let value = [&length.to_le_bytes(), reason.as_bytes(), &record.encode()].concat();
             if !self.keyspace.contains_key(key).map_err(storage("quarantining"))? {
-                self.bytes.fetch_add(value.len() as u64, Ordering::Relaxed);
-                self.count.fetch_add(1, Ordering::Relaxed);
+                bytes += value.len() as u64;
+                count += 1;
             }
             batch.insert(&self.keyspace, key, value);
         }
-        batch.commit().map_err(storage("quarantining"))
+        batch.commit().map_err(storage("quarantining"))?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.count.fetch_add(count, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The entries, oldest first, read as they are asked for.

@@ -11,8 +11,9 @@ use crate::support::{Bench, until};
 async fn survives(seed: u64, fault: Fault, reason: &str) {
     let bench = Bench::new(seed, 1.0).await;
     let mut settings = bench.settings();
-    // Kept, so that the connection's story can be read at the end.
-    settings.insert("stop_within".to_owned(), "5s".to_owned());
+    if matches!(fault, Fault::Mute { .. }) {
+        settings.insert("answer_within".to_owned(), "3s".to_owned());
+    }
     let daemon = bench.start(&settings).await;
     let (status, spool) = (daemon.status(), daemon.spool());
     until("subscribed", || bench.simulator.subscriptions() == 4).await;

@@ -14,7 +14,7 @@ async fn a_rough_store_loses_nothing_and_makes_nobody_spin() {
     let (status, spool) = (daemon.status(), daemon.spool());
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
-    until("6,000 stored", || status.stored.get() >= 6_000).await;
+    until("6,000 received", || status.received.get() >= 6_000).await;
     bench.drain(&daemon).await;
     let events = bench.assert_table_is_truth().await;
 

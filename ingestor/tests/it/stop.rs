@@ -38,7 +38,9 @@ async fn a_stop_in_a_burst_is_in_time_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_at_rest_drains_everything() {
     let bench = Bench::new(42, 2.0).await;
-    let daemon = bench.start(&bench.settings()).await;
+    let mut settings = bench.settings();
+    settings.insert("stop_within".to_owned(), "2min".to_owned());
+    let daemon = bench.start(&settings).await;
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
     let status = daemon.status();

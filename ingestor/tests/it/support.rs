@@ -57,6 +57,8 @@ impl Bench {
                 ("spool_dir", self.folder.path().join("spool").display().to_string()),
                 ("listen", "127.0.0.1:0".to_owned()),
                 ("request_timeout", "500ms".to_owned()),
+                // A busy machine must not look like a mute exchange.
+                ("answer_within", "15s".to_owned()),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         )
@@ -88,8 +90,14 @@ impl Bench {
     /// Stops the flow and waits until the daemon has received everything and its spool is empty.
     pub(crate) async fn drain(&self, daemon: &Pipeline) {
         let sent = self.sent();
+        eprintln!("{sent} frames sent");
         let (status, spool) = (daemon.status(), daemon.spool());
-        until("received", || status.received.get() >= sent).await;
+        let losses = status.losses.get();
+        until("received", || {
+            assert_eq!(status.losses.get(), losses, "the connection was lost");
+            status.received.get() >= sent
+        })
+        .await;
         until("drained", || status.durable.get() >= sent && spool.depth() == 0).await;
     }
 

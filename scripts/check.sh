@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. CI runs this and nothing else; so can you.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+# Code without its inline tests and without comments.
+code() { sed -e '/^#\[cfg(test)\]/,$d' -e 's://.*$::' "$1"; }
+
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# Recorded frames lie beside a checkout where there are any; tests that need them say when they skip.
+if [ -z "${FRAMES_DIR:-}" ] && [ -d ../shared/frames ]; then FRAMES_DIR=$(cd ../shared/frames && pwd); export FRAMES_DIR; fi
+
+step format
+cargo fmt --all --check
+
+step 'lints (warnings are errors)'
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step 'invariants of ARCHITECTURE.md'
+for file in shared/src/*.rs; do
+    if code "$file" | grep -nE 'tokio|SystemTime|Instant|now\(\)|std::(fs|net|env)' ; then fail "$file: shared does no I/O and reads no clock"; fi
+done
+for file in $(git ls-files 'ingestor/src/*.rs' | grep -v '^ingestor/src/pipeline.rs$'); do
+    if code "$file" | grep -nE '\b(spawn|spawn_blocking|spawn_local)\(' ; then fail "$file: only pipeline.rs spawns"; fi
+done
+# A stage knows nothing of the stages behind it.
+later() { # file, later modules
+    if code "$1" | grep -nE "crate::($2)\b"; then fail "$1 uses a later stage"; fi
+}
+for file in ingestor/src/socket.rs ingestor/src/subscriptions.rs ingestor/src/liveness.rs; do
+    later "$file" 'intake|batch|writer|window|ship|pipeline'
+done
+for file in $(git ls-files 'ingestor/src/spool.rs' 'ingestor/src/spool/*.rs'); do
+    later "$file" 'socket|intake|batch|writer|window|ship|pipeline'
+done
+for file in $(git ls-files 'ingestor/src/batch.rs' 'ingestor/src/writer.rs' 'ingestor/src/writer/*.rs' ingestor/src/window.rs); do
+    later "$file" 'socket|spool|intake|ship|pipeline'
+done
+# Prices, amounts and ids never pass through a float.
+if grep -nE '\bf(32|64)\b' shared/src/*.rs; then fail 'shared: a float'; fi
+for file in $(git ls-files '*.rs' | grep -vE '/(tests|benches|examples)/'); do
+    lines=$(code "$file" | wc -l)
+    if [ "$lines" -gt 300 ]; then fail "$file: $lines lines without tests; cut it"; fi
+done
+if grep -rnE '(error|warn|info|debug)!\([^"]*"[A-Z]' --include='*.rs' ingestor/src query-fn/src scripts/*/src; then
+    fail 'log messages are lower-case'
+fi
+
+step documentation
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
+
+step tests
+test_command=$(sed -n 's/^\(cargo test .*\)$/\1/p' README.md | head -n 1)
+[ -n "$test_command" ] || fail 'README.md names no test command'
+echo "$test_command"
+$test_command --locked
