@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer::{Outcome, of_statement},
     error::Error,
-    examine::{Change, Lens, Reject, Verdict},
+    examine::{Change, Lens, Verdict},
     json::Item,
     limit::{Meter, Taken},
+    progress::as_f64,
     retry::{Class, Patience, class, refused, until_answered},
     statement::{partiql, update_item},
+    written::Written,
 };
 
 /// Statements in a call at most.
@@ -47,35 +49,6 @@ pub struct Writer {
     pub single: AtomicBool,
     /// Interrupts.
     pub stop: CancellationToken,
-}
-
-/// What became of some changes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Written {
-    /// Written.
-    pub updated: u64,
-    /// Right already when it came to writing: by another writer, or by an own attempt whose answer was lost.
-    pub right: u64,
-    /// Deleted meanwhile.
-    pub gone: u64,
-    /// Cannot be written.
-    pub rejects: Vec<Reject>,
-    /// Write units consumed, as far as answers said so.
-    pub units: f64,
-    /// Statements or calls that were throttled.
-    pub throttled: u64,
-}
-
-impl Written {
-    fn add(mut self, other: Self) -> Self {
-        self.updated += other.updated;
-        self.right += other.right;
-        self.gone += other.gone;
-        self.rejects.extend(other.rejects);
-        self.units += other.units;
-        self.throttled += other.throttled;
-        self
-    }
 }
 
 impl Writer {
@@ -124,7 +97,8 @@ impl Writer {
         let size = if single { 1 } else { todo.len().min(BATCH) };
         let taken = self.meter.take(size, &self.stop).await?;
         let batch: Vec<Change> = todo.drain(..size.min(todo.len())).collect();
-        let outcomes = if single { self.send_single(&batch, taken, sum).await } else { self.send_batch(&batch, taken, sum).await };
+        let outcomes =
+            if single { self.send_single(&batch, taken, sum).await } else { self.send_batch(&batch, taken, sum).await };
         let mut last = None;
         for (change, outcome) in batch.into_iter().zip(outcomes?) {
             let (again, why) = match outcome {
@@ -164,8 +138,8 @@ impl Writer {
                 let failed = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Throttled(_)));
                 // Where every statement failed the service reports nothing.
                 let consumed = reported.unwrap_or_else(|| if failed { 0.0 } else { taken.units() });
-                let throttled = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Throttled(_)));
-                self.meter.settle(taken, batch.len(), consumed, throttled);
+                let throttled = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Throttled(_))).count();
+                self.meter.settle(taken, batch.len(), consumed, share(throttled, batch.len()));
                 sum.units += consumed;
                 Ok(outcomes)
             }
@@ -179,13 +153,13 @@ impl Writer {
         match update_item(&self.client, &self.table, &self.lens, change).send().await {
             Ok(output) => {
                 let consumed = output.consumed_capacity().and_then(units).unwrap_or_else(|| taken.units());
-                self.meter.settle(taken, 1, consumed, false);
+                self.meter.settle(taken, 1, consumed, 0.0);
                 sum.units += consumed;
                 Ok(vec![Outcome::Written])
             }
             Err(SdkError::ServiceError(failed)) if failed.err().is_conditional_check_failed_exception() => {
                 let consumed = taken.units();
-                self.meter.settle(taken, 1, consumed, false);
+                self.meter.settle(taken, 1, consumed, 0.0);
                 let UpdateItemError::ConditionalCheckFailedException(failed) = failed.into_err() else {
                     return Ok(vec![Outcome::Changed(None)]);
                 };
@@ -193,7 +167,7 @@ impl Writer {
             }
             Err(error) => match class(&error) {
                 Class::Never(code, message) if code == "ValidationException" => {
-                    self.meter.settle(taken, 0, 0.0, false);
+                    self.meter.settle(taken, 0, 0.0, 0.0);
                     Ok(vec![Outcome::Refused(message)])
                 }
                 class => self.whole_call(class, 1, taken),
@@ -205,18 +179,18 @@ impl Writer {
     fn whole_call(&self, class: Class, count: usize, taken: Taken) -> Result<Vec<Outcome>, Error> {
         let outcome = match class {
             Class::Throttled(why) => {
-                self.meter.settle(taken, 0, 0.0, true);
+                self.meter.settle(taken, 0, 0.0, 1.0);
                 Outcome::Throttled(why)
             }
             Class::Transient(why) => {
                 // It may have taken effect: the charge stands.
                 let charged = taken.units();
-                self.meter.settle(taken, 0, charged, false);
+                self.meter.settle(taken, 0, charged, 0.0);
                 Outcome::Transient(why)
             }
             Class::Unknown if !self.single.swap(true, Ordering::Relaxed) => {
                 tracing::info!("the engine has no partiql, going on with single updates");
-                self.meter.settle(taken, 0, 0.0, false);
+                self.meter.settle(taken, 0, 0.0, 0.0);
                 Outcome::Transient("no PartiQL here".to_owned())
             }
             Class::Unknown => Outcome::Transient("no PartiQL here".to_owned()),
@@ -260,4 +234,8 @@ impl Writer {
 
 fn units(consumed: &ConsumedCapacity) -> Option<f64> {
     consumed.capacity_units
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    as_f64(part as u64) / as_f64(whole.max(1) as u64)
 }

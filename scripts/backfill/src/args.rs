@@ -7,13 +7,16 @@ use crate::convert::{Accept, Rule, ToType};
 
 /// Adds a numeric time to every item of a DynamoDB table, so that an index can serve ranges of it.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_help = "In this order:
+#[command(
+    version,
+    after_help = "In this order:
   backfill plan                            what would be done, what it costs, how long it takes
   backfill run --create-index              does it; the same command goes on after Ctrl-C, kill -9 or a lost network
   backfill verify                          compares every item, and the index with the table
 
 Exit codes: 0 all done, 3 done with rejects, 4 verify found differences, 2 refused before anything was changed,
-130 interrupted, 1 any other failure. `backfill COMMAND --help` has examples.")]
+130 interrupted, 1 any other failure. `backfill COMMAND --help` has examples."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -263,7 +266,10 @@ mod tests {
     fn the_first_systems_names_are_the_defaults() {
         let cli = Cli::parse_from(["backfill", "run"]);
         let Command::Run(args) = cli.command else { panic!("not a run") };
-        assert_eq!((args.job.from_attribute.as_str(), args.job.to_attribute.as_str()), ("microtimestamp", "nmicrotimestamp"));
+        assert_eq!(
+            (args.job.from_attribute.as_str(), args.job.to_attribute.as_str()),
+            ("microtimestamp", "nmicrotimestamp")
+        );
         assert!(args.job.is_this_projects());
         assert_eq!(args.rejects_file(), PathBuf::from("backfill-bitstamp-live.rejects.jsonl"));
     }

@@ -127,7 +127,8 @@ impl Book {
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let mut rejects = opened.map_err(failed("open"))?;
         if rejects.try_lock().is_err() {
-            let problem = format!("another run is writing {}; wait for it or name another file with --rejects", path.display());
+            let problem =
+                format!("another run is writing {}; wait for it or name another file with --rejects", path.display());
             return Err(Error::Guard(problem));
         }
         let length = rejects.metadata().map_err(failed("read"))?.len();
@@ -144,7 +145,13 @@ impl Book {
     ///
     /// # Errors
     /// When the rejects cannot be written.
-    pub fn finish_page(&self, segment: usize, next: Option<Item>, totals: &Totals, rejects: &[Reject]) -> Result<(), Error> {
+    pub fn finish_page(
+        &self,
+        segment: usize,
+        next: Option<Item>,
+        totals: &Totals,
+        rejects: &[Reject],
+    ) -> Result<(), Error> {
         let text: String = rejects.iter().map(|reject| format!("{}\n", reject.line)).collect();
         let mut inner = self.lock();
         inner.rejects.write_all(text.as_bytes()).map_err(|source| self.failed("write", source))?;

@@ -16,9 +16,8 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// A client without retries of its own: `retry` and `apply` are the one policy.
 pub async fn connect(args: &JobArgs) -> Client {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts);
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(timeouts);
     if let Some(region) = &args.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -44,7 +43,9 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
-        assert!(is_local("http://127.0.0.1:8000") && is_local("http://localhost:8000") && is_local("http://[::1]:8000"));
+        assert!(
+            is_local("http://127.0.0.1:8000") && is_local("http://localhost:8000") && is_local("http://[::1]:8000")
+        );
         assert!(!is_local("https://dynamodb.eu-west-1.amazonaws.com") && !is_local("http://10.127.0.1"));
     }
 }

@@ -111,8 +111,7 @@ impl Lens {
 
     /// A line of the rejects file: key, value, reason.
     pub fn reject(&self, item: &Item, reason: &str) -> Reject {
-        let key: Item =
-            self.keys.iter().filter_map(|name| Some((name.clone(), item.get(name)?.clone()))).collect();
+        let key: Item = self.keys.iter().filter_map(|name| Some((name.clone(), item.get(name)?.clone()))).collect();
         let value = item.get(&self.from).map(value_to_json);
         let line = serde_json::json!({"key": to_json(&key), "value": value, "reason": reason});
         Reject { line: line.to_string() }
@@ -166,7 +165,8 @@ mod tests {
     }
 
     fn item(more: &[(&str, AttributeValue)]) -> Item {
-        let key = [("id", AttributeValue::N("7".into())), ("microtimestamp", AttributeValue::S("1647817207170000".into()))];
+        let key =
+            [("id", AttributeValue::N("7".into())), ("microtimestamp", AttributeValue::S("1647817207170000".into()))];
         key.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     }
 

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
     types::{
-        AttributeDefinition, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement,
-        KeyType, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
+        AttributeDefinition, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, IndexStatus,
+        KeySchemaElement, KeyType, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
     },
 };
 use tokio::time::sleep;
@@ -50,7 +50,13 @@ pub async fn ensure(
     wait(client, args, scan, stop, tell).await
 }
 
-async fn request(client: &Client, shape: &Shape, args: &JobArgs, scan: &ScanArgs, stop: &CancellationToken) -> Result<(), Error> {
+async fn request(
+    client: &Client,
+    shape: &Shape,
+    args: &JobArgs,
+    scan: &ScanArgs,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let mut patience = Patience::new("UpdateTable", scan.patience());
     loop {
         let call = client
@@ -75,7 +81,13 @@ async fn request(client: &Client, shape: &Shape, args: &JobArgs, scan: &ScanArgs
     }
 }
 
-async fn wait(client: &Client, args: &JobArgs, scan: &ScanArgs, stop: &CancellationToken, tell: &(dyn Fn(String) + Sync)) -> Result<Shape, Error> {
+async fn wait(
+    client: &Client,
+    args: &JobArgs,
+    scan: &ScanArgs,
+    stop: &CancellationToken,
+    tell: &(dyn Fn(String) + Sync),
+) -> Result<Shape, Error> {
     let (begin, mut pause, mut told) = (Instant::now(), Duration::from_millis(50), Instant::now());
     loop {
         let shape = describe(client, args, scan, stop).await?;

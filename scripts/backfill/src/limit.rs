@@ -15,13 +15,14 @@ use crate::error::Error;
 const WINDOW: Duration = Duration::from_secs(1);
 /// ... and at least so many calls, ...
 const CALLS: u32 = 20;
-/// ... more than this share of throttled calls means that the rate is too high; single ones are retried and change nothing.
-const TOO_MANY: f64 = 0.2;
-/// Below this share the rate grows again.
-const FEW: f64 = 0.05;
-/// The rate falls to this part of what was consumed while throttled.
+/// ... more than this share of throttled actions, while ...
+const TOO_MANY: f64 = 0.25;
+/// ... less than this part of the rate was consumed, means that the rate is too high. Single throttled actions are sent again
+/// and change nothing: what they did not consume others do.
+const SHORT: f64 = 0.9;
+/// The rate falls to this part of what was consumed meanwhile.
 const CUT: f64 = 0.9;
-/// It grows by this factor in each window, up to the limit given.
+/// It grows by this factor in each other window, up to the limit given.
 const GROWTH: f64 = 1.1;
 /// Units a second below which the rate never falls.
 const SLOWEST: f64 = 5.0;
@@ -68,21 +69,20 @@ struct State {
 struct Window {
     begin: Instant,
     calls: u32,
-    throttled: u32,
+    throttled: f64,
     consumed: f64,
 }
 
 impl Window {
     fn new() -> Self {
-        Self { begin: Instant::now(), calls: 0, throttled: 0, consumed: 0.0 }
+        Self { begin: Instant::now(), calls: 0, throttled: 0.0, consumed: 0.0 }
     }
 }
 
 impl Meter {
     /// With a limit in units a second, and a first guess of the units that one action takes.
     pub fn new(limit: Option<f64>, per_action: f64) -> Self {
-        let state =
-            State { limit, rate: limit, level: 0.0, since: Instant::now(), per_action, window: Window::new() };
+        let state = State { limit, rate: limit, level: 0.0, since: Instant::now(), per_action, window: Window::new() };
         Self { state: Mutex::new(state), gate: Gate::new(()) }
     }
 
@@ -111,8 +111,8 @@ impl Meter {
         }
     }
 
-    /// Corrects a charge by what the call consumed, and notes whether it was throttled.
-    pub fn settle(&self, taken: Taken, actions: usize, consumed: f64, throttled: bool) {
+    /// Corrects a charge by what the call consumed, and notes the share of it that was throttled.
+    pub fn settle(&self, taken: Taken, actions: usize, consumed: f64, throttled: f64) {
         self.with(|state| {
             state.refill();
             state.level += taken.0 - consumed;
@@ -120,7 +120,7 @@ impl Meter {
                 state.per_action += (consumed / as_units(actions) - state.per_action) * 0.2;
             }
             state.window.calls += 1;
-            state.window.throttled += u32::from(throttled);
+            state.window.throttled += throttled;
             state.window.consumed += consumed;
             state.adapt();
         });
@@ -163,20 +163,15 @@ impl State {
         if window.begin.elapsed() < WINDOW || window.calls < CALLS {
             return;
         }
-        let share = f64::from(window.throttled) / f64::from(window.calls);
+        let share = window.throttled / f64::from(window.calls);
         let consumed = window.consumed / window.begin.elapsed().as_secs_f64();
-        if share > TOO_MANY {
-            let below = self.rate.unwrap_or(f64::INFINITY).min(consumed);
-            let rate = (below * CUT).max(SLOWEST);
+        if share > TOO_MANY && self.rate.is_none_or(|rate| consumed < rate * SHORT) {
+            let rate = (consumed * CUT).max(SLOWEST);
             tracing::info!(throttled_share = share, units_per_second = rate, "throttled, slowing down");
             self.level = 0.0;
             self.rate = Some(rate);
-        } else if share < FEW && self.rate != self.limit {
-            let grown = self.rate.map(|rate| rate * GROWTH);
-            self.rate = match (grown, self.limit) {
-                (Some(grown), Some(limit)) => Some(grown.min(limit)),
-                (grown, _) => grown,
-            };
+        } else if let Some(rate) = self.rate {
+            self.rate = Some((rate * GROWTH).min(self.limit.unwrap_or(f64::INFINITY)));
         }
         self.window = Window::new();
     }
@@ -192,7 +187,7 @@ mod tests {
     use super::*;
 
     /// Runs calls of 25 actions for a while; `consume` says what each takes and whether it is throttled.
-    async fn drive(meter: &Meter, seconds: u64, mut consume: impl FnMut(u32) -> (f64, bool)) -> f64 {
+    async fn drive(meter: &Meter, seconds: u64, mut consume: impl FnMut(u32) -> (f64, f64)) -> f64 {
         let (begin, stop, mut sum) = (Instant::now(), CancellationToken::new(), 0.0);
         for call in 0.. {
             if begin.elapsed() >= Duration::from_secs(seconds) {
@@ -211,7 +206,7 @@ mod tests {
     async fn consumption_stays_within_5_percent_below_the_limit() {
         for wrong_guess in [0.5, 2.0, 8.0] {
             let meter = Meter::new(Some(500.0), wrong_guess);
-            let rate = drive(&meter, 60, |_| (50.0, false)).await;
+            let rate = drive(&meter, 60, |_| (50.0, 0.0)).await;
             assert!((475.0..=502.0).contains(&rate), "guess {wrong_guess}: {rate}");
         }
     }
@@ -219,7 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn single_throttled_calls_do_not_slow_it_down() {
         let meter = Meter::new(Some(2000.0), 2.0);
-        let rate = drive(&meter, 60, |call| if call % 16 == 0 { (0.0, true) } else { (50.0, false) }).await;
+        let rate = drive(&meter, 60, |call| if call % 3 == 0 { (0.0, 1.0) } else { (50.0, 0.0) }).await;
         assert!((1900.0..=2000.0).contains(&rate), "{rate}");
     }
 
@@ -231,15 +226,15 @@ mod tests {
             // The service itself grants 1,000 a second.
             level = ((level.0 + level.1.elapsed().as_secs_f64() * 1000.0_f64).min(1000.0), Instant::now());
             if level.0 < 50.0 {
-                return (0.0, true);
+                return (0.0, 1.0);
             }
             level.0 -= 50.0;
-            (50.0, false)
+            (50.0, 0.0)
         })
         .await;
         assert!((850.0..=1010.0).contains(&rate), "{rate}");
         assert!(meter.rate().unwrap() < 2000.0);
-        let rate = drive(&meter, 120, |_| (50.0, false)).await;
+        let rate = drive(&meter, 120, |_| (50.0, 0.0)).await;
         assert!(rate > 2500.0, "{rate}");
     }
 

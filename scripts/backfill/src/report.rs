@@ -19,7 +19,10 @@ pub fn plan(report: &plan::Report) -> String {
     line("to write", format!("{about}{}", report.to_write));
     line("already right", format!("{about}{}", report.right));
     line("would be rejected", format!("{about}{}", report.rejects));
-    line("read units", format!("{:.0}, and the same for each `verify` of the table and of the index", report.read_units));
+    line(
+        "read units",
+        format!("{:.0}, and the same for each `verify` of the table and of the index", report.read_units),
+    );
     let (table, in_index) = (report.write_units_table, report.write_units_index);
     line("write units", format!("{:.0}: table {table:.0}, index {in_index:.0}", table + in_index));
     line("cost", format!("{:.2} at the prices given (on demand)", report.cost));

@@ -1,35 +1,25 @@
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
+use aws_sdk_dynamodb::Client;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::{sync::Semaphore, time::interval};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::Writer,
     args::{JobArgs, RunArgs},
-    checkpoint::{Book, Position, State, read_file, remove_file, write_file},
+    checkpoint::{Book, State},
     error::Error,
-    examine::{Lens, Verdict},
+    examine::Lens,
     index,
     limit::Meter,
+    migration::Migration,
+    place::Place,
     progress::{Progress, Totals},
-    retry::{Patience, until_answered},
-    scan::{Page, Reader, Source},
+    scan::{Reader, Source},
     shape::{Billing, Recovery, Shape, describe, recovery},
 };
-
-/// Pages of a segment on their way at the same time: the next is read while these are written.
-const PAGES_AHEAD: usize = 3;
-/// Time between two checkpoints in a file; in an item, ten times as long, because it costs write units.
-const SAVE: Duration = Duration::from_secs(1);
-/// Name of the attribute that holds the checkpoint in this tool's own item.
-const CHECKPOINT: &str = "checkpoint";
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -91,7 +81,13 @@ pub async fn run(client: &Client, args: &RunArgs, stop: &CancellationToken, tell
 }
 
 /// The last checkpoint of this process, and the report where all is done.
-async fn finish(outcome: Result<f64, Error>, book: &Book, place: &Place<'_>, args: &RunArgs, resumed: bool) -> Result<Report, Error> {
+async fn finish(
+    outcome: Result<f64, Error>,
+    book: &Book,
+    place: &Place<'_>,
+    args: &RunArgs,
+    resumed: bool,
+) -> Result<Report, Error> {
     let state = book.durable()?;
     let seconds = match outcome {
         Ok(seconds) => seconds,
@@ -118,8 +114,12 @@ async fn guard(client: &Client, args: &RunArgs, stop: &CancellationToken) -> Res
     let table = &args.job.table;
     let why = match recovery(client, table, &args.scan, stop).await? {
         Recovery::On => return Ok(()),
-        Recovery::Off => format!("table `{table}` has no point-in-time recovery, so a mistake could not be undone; turn it on"),
-        Recovery::NoneHere => "this engine has no point-in-time recovery, so a mistake could not be undone; copy the data".to_owned(),
+        Recovery::Off => {
+            format!("table `{table}` has no point-in-time recovery, so a mistake could not be undone; turn it on")
+        }
+        Recovery::NoneHere => {
+            "this engine has no point-in-time recovery, so a mistake could not be undone; copy the data".to_owned()
+        }
     };
     Err(Error::Guard(format!("{why}, or go on with --force")))
 }
@@ -128,14 +128,23 @@ async fn guard(client: &Client, args: &RunArgs, stop: &CancellationToken) -> Res
 fn limits(args: &RunArgs, shape: &Shape) -> Result<(Option<f64>, Option<f64>), Error> {
     let Some(share) = args.share else { return Ok((args.max_wcu, args.scan.max_rcu)) };
     let Billing::Provisioned { read, write, index_write } = shape.billing else {
-        return Err(Error::Guard("--share needs provisioned capacity; the table is on demand: give --max-wcu".to_owned()));
+        return Err(Error::Guard(
+            "--share needs provisioned capacity; the table is on demand: give --max-wcu".to_owned(),
+        ));
     };
     // Each update takes as much of the index as of the table, so the smaller of the two bounds both.
     let writes = index_write.map_or(write, |index| 2.0 * index.min(write));
     Ok((Some(writes * share / 100.0), Some(args.scan.max_rcu.unwrap_or(read * share / 100.0))))
 }
 
-fn writer(client: &Client, args: &RunArgs, shape: &Shape, lens: Lens, max_wcu: Option<f64>, stop: &CancellationToken) -> Writer {
+fn writer(
+    client: &Client,
+    args: &RunArgs,
+    shape: &Shape,
+    lens: Lens,
+    max_wcu: Option<f64>,
+    stop: &CancellationToken,
+) -> Writer {
     let per_update = if shape.index.is_some() { 2.0 } else { 1.0 };
     Writer {
         client: client.clone(),
@@ -171,151 +180,5 @@ async fn begin(place: &Place<'_>, args: &RunArgs, shape: &Shape) -> Result<(Stat
             Err(problem(format!("it has {} segments, --segments says {segments}", state.positions.len())))
         }
         _ => Ok((state, true)),
-    }
-}
-
-struct Migration {
-    source: Source,
-    reader: Reader,
-    writer: Writer,
-    book: Book,
-}
-
-impl Migration {
-    /// All segments at once; the seconds it took.
-    async fn drive(&self, segments: usize, place: &Place<'_>, mut progress: Progress, tell: Tell<'_>) -> Result<f64, Error> {
-        let work = try_join_all((0..segments).map(|segment| self.segment(segment)));
-        let ended = tokio::select! {
-            ended = work => ended.map(drop),
-            failed = self.watch(place, &mut progress, tell) => Err(failed),
-        };
-        progress.end();
-        ended.map(|()| progress.seconds())
-    }
-
-    /// Shows the progress and saves it, until that fails.
-    async fn watch(&self, place: &Place<'_>, progress: &mut Progress, tell: Tell<'_>) -> Error {
-        let mut tick = interval(Duration::from_millis(200));
-        let mut saved = Instant::now();
-        loop {
-            tick.tick().await;
-            if let Some(line) = progress.show(&self.book.totals()) {
-                tell(line);
-            }
-            if saved.elapsed() < place.every() {
-                continue;
-            }
-            saved = Instant::now();
-            match tokio::task::block_in_place(|| self.book.durable()) {
-                Ok(state) => if let Err(error) = place.save(&state).await {
-                    return error;
-                },
-                Err(error) => return error,
-            }
-        }
-    }
-
-    async fn segment(&self, segment: usize) -> Result<(), Error> {
-        let after = match self.book.position(segment) {
-            Position::Begin => None,
-            Position::After(key) => Some(key),
-            Position::End => return Ok(()),
-        };
-        let number = u32::try_from(segment).unwrap_or(u32::MAX);
-        let pages = self.reader.pages(&self.source, number, after);
-        let done = pages.map(|page| async { self.page(page?).await }).buffered(PAGES_AHEAD);
-        done.try_for_each(|(next, totals, rejects)| async move { self.book.finish_page(segment, next, &totals, &rejects) })
-            .await
-    }
-
-    async fn page(&self, page: Page) -> Result<(Option<crate::json::Item>, Totals, Vec<crate::examine::Reject>), Error> {
-        let mut totals = Totals { read_units: page.units, ..Totals::default() };
-        let (mut changes, mut rejects) = (Vec::new(), Vec::new());
-        for item in &page.items {
-            match self.writer.lens.examine(item) {
-                Some(Verdict::Change(change)) => changes.push(change),
-                Some(Verdict::Reject(reject)) => rejects.push(reject),
-                Some(Verdict::Right) => totals.right += 1,
-                Some(Verdict::Kept) => totals.kept += 1,
-                Some(Verdict::Own) | None => continue,
-            }
-            totals.items += 1;
-        }
-        drop(page.items);
-        let written = self.writer.apply(changes).await?;
-        rejects.extend(written.rejects);
-        totals.updated = written.updated;
-        totals.right += written.right;
-        totals.gone = written.gone;
-        totals.write_units = written.units;
-        totals.throttled = written.throttled;
-        totals.rejects = rejects.len() as u64;
-        Ok((page.next, totals, rejects))
-    }
-}
-
-/// Where the checkpoint is kept: a file, or an item of the table.
-struct Place<'a> {
-    client: &'a Client,
-    args: &'a RunArgs,
-    key: crate::json::Item,
-    stop: &'a CancellationToken,
-}
-
-impl<'a> Place<'a> {
-    fn new(client: &'a Client, args: &'a RunArgs, lens: &Lens, stop: &'a CancellationToken) -> Self {
-        Self { client, args, key: lens.own_key().clone(), stop }
-    }
-
-    fn name(&self) -> String {
-        match self.args.checkpoint_item {
-            true => format!("item {} of table `{}`", crate::json::to_json(&self.key), self.args.job.table),
-            false => self.args.checkpoint_file().display().to_string(),
-        }
-    }
-
-    fn every(&self) -> Duration {
-        if self.args.checkpoint_item { SAVE * 10 } else { SAVE }
-    }
-
-    fn patience(&self, operation: &'static str) -> Patience {
-        Patience::new(operation, self.args.scan.patience())
-    }
-
-    async fn load(&self) -> Result<Option<String>, Error> {
-        if !self.args.checkpoint_item {
-            return read_file(&self.args.checkpoint_file());
-        }
-        let call = || {
-            let get = self.client.get_item().table_name(&self.args.job.table).consistent_read(true);
-            get.set_key(Some(self.key.clone())).send()
-        };
-        let output = until_answered(self.patience("GetItem"), self.stop, call).await?;
-        let item = output.and_then(|output| output.item).unwrap_or_default();
-        Ok(item.get(CHECKPOINT).and_then(|text| text.as_s().ok()).cloned())
-    }
-
-    /// Also after an interruption, hence without its token.
-    async fn save(&self, state: &State) -> Result<(), Error> {
-        if !self.args.checkpoint_item {
-            return tokio::task::block_in_place(|| write_file(&self.args.checkpoint_file(), state));
-        }
-        let text = AttributeValue::S(state.to_json().to_string());
-        let call = || {
-            let put = self.client.put_item().table_name(&self.args.job.table).set_item(Some(self.key.clone()));
-            put.item(CHECKPOINT, text.clone()).send()
-        };
-        until_answered(self.patience("PutItem"), &CancellationToken::new(), call).await.map(drop)
-    }
-
-    async fn remove(&self) -> Result<(), Error> {
-        if !self.args.checkpoint_item {
-            return remove_file(&self.args.checkpoint_file());
-        }
-        let call = || {
-            let delete = self.client.delete_item().table_name(&self.args.job.table);
-            delete.set_key(Some(self.key.clone())).send()
-        };
-        until_answered(self.patience("DeleteItem"), &CancellationToken::new(), call).await.map(drop)
     }
 }

@@ -81,45 +81,45 @@ impl Reader {
     }
 
     /// Reads one page, waiting for the meter and through failures.
-///
-/// # Errors
-/// When the service refuses, patience ends, or the command is interrupted.
-async fn page(&self, source: &Source, segment: u32, after: Option<Item>) -> Result<Page, Error> {
-    let Self { client, meter, patience, stop } = self;
-    let mut names: Vec<&String> = source.attributes.iter().collect();
-    names.sort_unstable();
-    names.dedup();
-    let aliases = || names.iter().enumerate().map(|(position, name)| (format!("#a{position}"), (*name).clone()));
-    let projection = aliases().map(|(alias, _)| alias).collect::<Vec<_>>().join(",");
-    let request = || {
-        let mut request = client
-            .scan()
-            .table_name(&source.table)
-            .set_index_name(source.index.clone())
-            .limit(i32::try_from(source.page_items).unwrap_or(i32::MAX))
-            .consistent_read(source.consistent && source.index.is_none())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .set_exclusive_start_key(after.clone());
-        if source.segments > 1 {
-            let number = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-            request = request.segment(number(segment)).total_segments(number(source.segments));
-        }
-        if !names.is_empty() {
-            request = request
-                .select(Select::SpecificAttributes)
-                .projection_expression(&projection)
-                .set_expression_attribute_names(Some(aliases().collect()));
-        }
-        request.send()
-    };
-    let taken = meter.take(1, stop).await?;
-    let patience = Patience::new("Scan", *patience);
-    let Some(output) = until_answered(patience, stop, request).await? else {
-        return Err(Error::Guard("the engine has no Scan".to_owned()));
-    };
-    let reported = output.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units);
-    let units = reported.unwrap_or_else(|| taken.units());
-    meter.settle(taken, 1, units, false);
-    Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key, units })
-}
+    ///
+    /// # Errors
+    /// When the service refuses, patience ends, or the command is interrupted.
+    async fn page(&self, source: &Source, segment: u32, after: Option<Item>) -> Result<Page, Error> {
+        let Self { client, meter, patience, stop } = self;
+        let mut names: Vec<&String> = source.attributes.iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        let aliases = || names.iter().enumerate().map(|(position, name)| (format!("#a{position}"), (*name).clone()));
+        let projection = aliases().map(|(alias, _)| alias).collect::<Vec<_>>().join(",");
+        let request = || {
+            let mut request = client
+                .scan()
+                .table_name(&source.table)
+                .set_index_name(source.index.clone())
+                .limit(i32::try_from(source.page_items).unwrap_or(i32::MAX))
+                .consistent_read(source.consistent && source.index.is_none())
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .set_exclusive_start_key(after.clone());
+            if source.segments > 1 {
+                let number = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+                request = request.segment(number(segment)).total_segments(number(source.segments));
+            }
+            if !names.is_empty() {
+                request = request
+                    .select(Select::SpecificAttributes)
+                    .projection_expression(&projection)
+                    .set_expression_attribute_names(Some(aliases().collect()));
+            }
+            request.send()
+        };
+        let taken = meter.take(1, stop).await?;
+        let patience = Patience::new("Scan", *patience);
+        let Some(output) = until_answered(patience, stop, request).await? else {
+            return Err(Error::Guard("the engine has no Scan".to_owned()));
+        };
+        let reported = output.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units);
+        let units = reported.unwrap_or_else(|| taken.units());
+        meter.settle(taken, 1, units, 0.0);
+        Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key, units })
+    }
 }

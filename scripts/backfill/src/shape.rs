@@ -1,6 +1,9 @@
 use aws_sdk_dynamodb::{
     Client,
-    types::{BillingMode, IndexStatus, KeySchemaElement, KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription},
+    types::{
+        BillingMode, IndexStatus, KeySchemaElement, KeyType, PointInTimeRecoveryStatus, ScalarAttributeType,
+        TableDescription,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +89,12 @@ pub struct Shape {
 ///
 /// # Errors
 /// When there is no such table, or the arguments cannot be meant for it.
-pub async fn describe(client: &Client, args: &JobArgs, scan: &ScanArgs, stop: &CancellationToken) -> Result<Shape, Error> {
+pub async fn describe(
+    client: &Client,
+    args: &JobArgs,
+    scan: &ScanArgs,
+    stop: &CancellationToken,
+) -> Result<Shape, Error> {
     let patience = Patience::new("DescribeTable", scan.patience());
     let output = until_answered(patience, stop, || client.describe_table().table_name(&args.table).send()).await?;
     let Some(table) = output.and_then(|output| output.table) else {
@@ -101,7 +109,12 @@ pub async fn describe(client: &Client, args: &JobArgs, scan: &ScanArgs, stop: &C
 ///
 /// # Errors
 /// When the service refuses to say.
-pub async fn recovery(client: &Client, table: &str, scan: &ScanArgs, stop: &CancellationToken) -> Result<Recovery, Error> {
+pub async fn recovery(
+    client: &Client,
+    table: &str,
+    scan: &ScanArgs,
+    stop: &CancellationToken,
+) -> Result<Recovery, Error> {
     let patience = Patience::new("DescribeContinuousBackups", scan.patience());
     let output =
         until_answered(patience, stop, || client.describe_continuous_backups().table_name(table).send()).await?;
@@ -150,7 +163,10 @@ impl Shape {
             return Err(Error::Guard("--from-attribute and --to-attribute are the same".to_owned()));
         }
         if self.key_names().any(|name| name == to) {
-            return Err(Error::Guard(format!("`{to}` is part of the key of table `{}`: it cannot be written", self.table)));
+            return Err(Error::Guard(format!(
+                "`{to}` is part of the key of table `{}`: it cannot be written",
+                self.table
+            )));
         }
         let written = format!("{:?}", args.to_type);
         if let Some(kind) = &self.target_kind

@@ -100,7 +100,10 @@ pub async fn verify(client: &Client, args: &VerifyArgs, stop: &CancellationToken
     let shape = describe(client, &args.job, &args.scan, stop).await?;
     let index = args.job.index().filter(|_| shape.index.is_some());
     if let (Some(name), None) = (args.job.index(), index) {
-        return Err(Error::Guard(format!("table `{}` has no index `{name}`; --no-index compares the items alone", shape.table)));
+        return Err(Error::Guard(format!(
+            "table `{}` has no index `{name}`; --no-index compares the items alone",
+            shape.table
+        )));
     }
     let lens = Lens::new(&shape, &args.job);
     let reader = Reader {

@@ -94,8 +94,13 @@ pub fn access_denied(action: &str, resource: &str) -> Response<Bytes> {
 
 /// A JSON answer in the service's content type.
 pub fn response(status: StatusCode, body: &Value) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body.to_string()));
-    *response.status_mut() = status;
+    canned(status.as_u16(), &body.to_string())
+}
+
+/// An answer given beforehand; an impossible status is a 500.
+pub fn canned(status: u16, body: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_owned()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/x-amz-json-1.0"));
     response
 }

@@ -31,6 +31,9 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answe
         shared.tally.fault(Fault::Denied);
         return Ok(whole(answer::access_denied(&action, &resource)));
     }
+    if let Some((status, body)) = shared.canned(&call.action) {
+        return Ok(whole(answer::canned(*status, body)));
+    }
     let (fault, dice) = shared.throw();
     match fault.filter(|fault| applies(*fault, &call)) {
         Some(fault) => {

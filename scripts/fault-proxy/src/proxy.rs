@@ -1,4 +1,10 @@
-use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -32,6 +38,8 @@ pub struct Config {
     pub budgets: Option<Budgets>,
     /// Actions that are allowed, as policies name them (`Query`, `PartiQLUpdate`); all by default.
     pub allow: Option<BTreeSet<String>>,
+    /// Actions answered with this status and body instead of forwarding them: an engine that has or lacks something.
+    pub canned: BTreeMap<String, (u16, String)>,
     /// The longest delay of a slow answer; 2 s by default.
     pub slow_limit: Duration,
     /// The index that throttling reasons name for writes, which do not say it themselves.
@@ -48,6 +56,7 @@ impl Config {
             mix: Mix::default(),
             budgets: None,
             allow: None,
+            canned: BTreeMap::new(),
             slow_limit: Duration::from_secs(2),
             index: "channel-nmicrotimestamp-index".to_owned(),
         }

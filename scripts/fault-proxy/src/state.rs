@@ -68,6 +68,10 @@ impl Shared {
         allow::missing(self.config.allow.as_ref()?, call)
     }
 
+    pub(crate) fn canned(&self, action: &str) -> Option<&(u16, String)> {
+        self.config.canned.get(action)
+    }
+
     /// What each write of the call is short of; empty where no budget speaks.
     pub(crate) fn admit(&self, call: &Call, now: Instant) -> Vec<Option<Resource>> {
         self.change(|state| {

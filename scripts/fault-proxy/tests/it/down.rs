@@ -1,4 +1,4 @@
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use fault_proxy::{mix::Fault, proxy::Down};
 
 use crate::support::{TABLE, setup};
@@ -23,6 +23,18 @@ async fn the_endpoint_goes_down_in_three_ways_and_comes_back() {
     scan().await.unwrap();
     assert!(setup.proxy.counts().fault(Fault::Down) >= 4);
     setup.proxy.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_canned_answer_stands_for_an_engine_that_lacks_something() {
+    let unknown = r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#;
+    let setup = setup(33, |config| {
+        config.canned.insert("Scan".to_owned(), (400, unknown.to_owned()));
+    })
+    .await;
+    let error = setup.client.scan().table_name(TABLE).send().await.unwrap_err().into_service_error();
+    assert_eq!(error.code(), Some("UnknownOperationException"));
+    setup.client.describe_table().table_name(TABLE).send().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,203 @@
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+};
+use dynoxide::{Database, server::serve_with_shutdown};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const TABLE: &str = "bitstamp-live";
+
+/// An engine on a loopback port; it ends with the value.
+pub(crate) struct Engine {
+    pub(crate) url: String,
+    _stop: Stop,
+}
+
+enum Stop {
+    Embedded { _sender: tokio::sync::oneshot::Sender<()> },
+    Local(Child),
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        if let Self::Local(child) = self {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+/// The embedded engine, in memory, on threads of its own.
+pub(crate) fn embedded() -> Engine {
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let (told, address) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            told.send(listener.local_addr().unwrap()).unwrap();
+            let stopped = async move { drop(receiver.await) };
+            serve_with_shutdown(listener, Database::memory().unwrap(), stopped).await.unwrap();
+        });
+    });
+    Engine { url: format!("http://{}", address.recv().unwrap()), _stop: Stop::Embedded { _sender: sender } }
+}
+
+/// DynamoDB Local, where its jar is named; else a line that says why not.
+pub(crate) async fn dynamodb_local() -> Option<Engine> {
+    let Some(jar) = std::env::var_os("DYNAMODB_LOCAL_JAR").map(PathBuf::from) else {
+        println!("SKIPPED: DYNAMODB_LOCAL_JAR does not name DynamoDBLocal.jar");
+        return None;
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let child = Command::new("java")
+        .args([
+            "-jar",
+            jar.to_str().unwrap(),
+            "-inMemory",
+            "-sharedDb",
+            "-disableTelemetry",
+            "-port",
+            &port.to_string(),
+        ])
+        .current_dir(jar.parent().unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let engine = Engine { url: format!("http://127.0.0.1:{port}"), _stop: Stop::Local(child) };
+    let (client, deadline) = (client(&engine.url), Instant::now() + Duration::from_secs(60));
+    while client.list_tables().send().await.is_err() {
+        assert!(Instant::now() < deadline, "DynamoDB Local does not come up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Some(engine)
+}
+
+pub(crate) fn client(endpoint: &str) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .retry_config(RetryConfig::standard().with_max_attempts(10))
+        .endpoint_url(endpoint)
+        .build();
+    Client::from_conf(config)
+}
+
+/// A folder in which the program runs, with the endpoint it runs against.
+pub(crate) struct Desk {
+    folder: TempDir,
+    endpoint: String,
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(endpoint: &str) -> Self {
+        Self { folder: TempDir::new().unwrap(), endpoint: endpoint.to_owned() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the program; arguments are separated by spaces.
+    pub(crate) fn start(&self, arguments: &str) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    pub(crate) async fn run(&self, arguments: &str) -> Ended {
+        let child = self.start(arguments);
+        ended(tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap())
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backfill"));
+        command
+            .args(arguments.split_whitespace())
+            .args(["--endpoint-url", &self.endpoint])
+            .current_dir(self.folder.path())
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The lines of the rejects file.
+    pub(crate) fn rejects(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("backfill-bitstamp-live.rejects.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.path("backfill-bitstamp-live.checkpoint.json")
+    }
+}
+
+pub(crate) fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Sends SIGINT, as Ctrl-C does.
+pub(crate) fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits until a file is there, as a sign of progress.
+pub(crate) async fn wait_for(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !path.try_exists().unwrap() {
+        assert!(Instant::now() < deadline, "{} does not appear", path.display());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Every item of the table, read page by page.
+pub(crate) async fn each_item(client: &Client, table: &str, mut look: impl FnMut(crate::fixture::Item)) {
+    let mut after = None;
+    loop {
+        let call = client.scan().table_name(table).consistent_read(true).limit(1000).set_exclusive_start_key(after);
+        let page = call.send().await.unwrap();
+        page.items.unwrap_or_default().into_iter().for_each(&mut look);
+        after = page.last_evaluated_key;
+        if after.is_none() {
+            return;
+        }
+    }
+}
+
+/// A number from the environment, for larger runs by hand.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
