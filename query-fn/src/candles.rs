@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::{
     page::{self, Position, Row},
     render::Columns,
-    request::CandlesRequest,
+    request::derived::CandlesRequest,
     store::{Store, StoreError},
     token::Forged,
 };

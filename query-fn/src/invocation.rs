@@ -1,6 +1,6 @@
 use axum::{
     extract::Request,
-    http::{HeaderValue, Response},
+    http::{HeaderMap, HeaderValue, Response, header},
     middleware::Next,
 };
 use lambda_http::{Context, RequestExt, request::RequestContext};
@@ -56,10 +56,21 @@ pub async fn around(mut request: Request, next: Next) -> Response<axum::body::Bo
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         *response.body_mut() = problem.document(&id).into();
     }
+    join_vary(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%method, path, status = response.status().as_u16(), duration_ms, request_id = id, "answered");
     response
+}
+
+/// HTTP APIs and function URLs keep one value of a header that is sent twice.
+fn join_vary(headers: &mut HeaderMap) {
+    let values: Vec<_> = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).collect();
+    if let Ok(joined) = HeaderValue::from_str(&values.join(", "))
+        && values.len() > 1
+    {
+        headers.insert(header::VARY, joined);
+    }
 }

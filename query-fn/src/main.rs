@@ -3,10 +3,12 @@
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::Client;
+use axum::{body::Body, http::Request};
 use clap::Parser;
 use query_fn::{config::Config, router::router, token};
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, time::Duration};
 use tokio::{net::TcpListener, runtime::Builder};
+use tower::ServiceExt;
 
 /// Serves a bitstamp-live table over HTTP.
 ///
@@ -34,13 +36,24 @@ const EXAMPLES: &str = "Examples:
   curl '127.0.0.1:8080/bitstamp?channel=live_trades_btcusd&from=2026-11-20T00:00:00Z&limit=10'
 
 Environment:
-  BITSTAMP_TABLE           table
-  BITSTAMP_TOKEN_KEYS      keys of the page tokens, base64, the first signs, all verify; random where not set
-  BITSTAMP_TIME_BUDGET_MS  the longest that a request may take (default 25000)
-  RUST_LOG                 what to log (default info)
+  BITSTAMP_TABLE                  table
+  BITSTAMP_TOKEN_KEYS             keys of the page tokens, base64, the first signs, all verify; needed inside Lambda,
+                                  elsewhere random where not set
+  BITSTAMP_TIME_BUDGET_MS         the longest that a request may take (default 25000)
+  BITSTAMP_EXPORT_TIME_BUDGET_MS  the same for /export (default 840000)
+  BITSTAMP_EXPORT_BYTES           the largest answer of /export (default 190000000)
+  BITSTAMP_CLOSED_AFTER_SECONDS   ranges that ended so long ago are cached for ever (default 172800)
+  BITSTAMP_DATA_VERSION           set another value after old data was changed, so that caches fetch it again
+  BITSTAMP_CORS_ORIGINS           origins whose pages may read the answers (default *)
+  BITSTAMP_STREAM                 1: inside Lambda, answer in the streaming form (for /export)
+  RUST_LOG                        what to log (default info)
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 failed, 2 wrong arguments, 78 wrong configuration.";
 
+/// A buffered answer ends at 6 MB and base64 counts.
+const BUFFERED_BYTES: u64 = 4_000_000;
+/// Lambda allows 10 s for everything before the first request.
+const WARM_UP: Duration = Duration::from_secs(3);
 /// `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
 
@@ -114,14 +127,27 @@ async fn client(endpoint_url: Option<String>, region: Option<String>) -> Client 
     Client::new(&loader.load().await)
 }
 
-async fn function(config: Config) -> anyhow::Result<()> {
+/// Everything that a first request would otherwise wait for is done before the runtime is asked for one: credentials, the
+/// connection and its TLS, the list of channels.
+async fn function(mut config: Config) -> anyhow::Result<()> {
     if config.signing_keys.is_empty() {
         bail!(
             "BITSTAMP_TOKEN_KEYS is not set: instances of the function must share a key to continue each other's pages"
         );
     }
-    let client = client(None, None).await;
-    lambda_http::run(router(client, config)).await.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
+    let streamed = variable("BITSTAMP_STREAM").is_some_and(|value| value == "1");
+    if !streamed {
+        config.export_bytes = config.export_bytes.min(BUFFERED_BYTES);
+        config.export_time_budget = config.export_time_budget.min(config.time_budget);
+    }
+    let router = router(client(None, None).await, config);
+    let warm_up = Request::get("/channels").body(Body::empty())?;
+    if tokio::time::timeout(WARM_UP, router.clone().oneshot(warm_up)).await.is_err() {
+        tracing::warn!("warm-up took too long");
+    }
+    let result =
+        if streamed { lambda_http::run_with_streaming_response(router).await } else { lambda_http::run(router).await };
+    result.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
 }
 
 async fn serve(mut config: Config, arguments: Arguments) -> anyhow::Result<()> {

@@ -52,12 +52,6 @@ impl PartialOrd for Position {
 }
 
 impl Position {
-    /// The place right before every event of that time and after every earlier one.
-    #[must_use]
-    pub fn before(time: u64) -> Position {
-        Position { time, received_at: 0, id: String::new(), sort: String::new() }
-    }
-
     /// Reads what [`Position`]'s `Display` wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Position> {

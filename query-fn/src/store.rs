@@ -72,9 +72,9 @@ impl Store {
                 (Some(INDEX), CHANNEL, NMICROTIMESTAMP, AttributeValue::S(name), number(from), number(to))
             }
             Subject::Order(_) => {
-                // Times have 16 digits until the year 2286, so their order as text is their order in time.
-                let (from, to) = (AttributeValue::S(format!("{from:016}")), format!("{to:016}{AFTER_SEPARATOR}"));
-                (None, ID, MICROTIMESTAMP, AttributeValue::N(name), from, AttributeValue::S(to))
+                let (from, to) = (as_text(*from), format!("{}{AFTER_SEPARATOR}", as_text(*to)));
+                let (from, to) = (AttributeValue::S(from), AttributeValue::S(to));
+                (None, ID, MICROTIMESTAMP, AttributeValue::N(name), from, to)
             }
         };
         let call = self
@@ -98,6 +98,11 @@ impl Store {
         let stopped_at = answer.last_evaluated_key.filter(|key| !key.is_empty());
         Ok(Answer { items: answer.items.unwrap_or_default(), stopped_at })
     }
+}
+
+/// Times have 16 digits from 2001 until 2286, so their order as text is their order in time.
+fn as_text(time: u64) -> String {
+    format!("{:016}", time.min(9_999_999_999_999_999))
 }
 
 /// Ends the text range of a time: sorts after every sort key that begins with the time and [`SEPARATOR`].

@@ -14,7 +14,7 @@ use crate::{
     invocation::Invocation,
     problem::Problem,
     reply::{self, Around},
-    request::{CandlesRequest, candles_token},
+    request::derived::{CandlesRequest, candles_token},
 };
 
 /// Trades summed up by interval.

@@ -13,7 +13,10 @@ use crate::{
     invocation::Invocation,
     problem::Problem,
     reply::{self, Around},
-    request::{COVERAGE_TOKEN, CoverageRequest, parameters::END_OF_TIME},
+    request::{
+        derived::{COVERAGE_TOKEN, CoverageRequest},
+        parameters::END_OF_TIME,
+    },
 };
 
 /// At most so many pages of the ledger for one answer: about a month of a daemon.

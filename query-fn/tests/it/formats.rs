@@ -150,7 +150,10 @@ async fn head_and_options_answer_as_browsers_and_caches_need() {
         .unwrap();
     assert_eq!(preflight.status(), 200);
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+    let url = service.router_with(|config| config.cors_origins = vec!["https://example.com".parse().unwrap()]).await;
+    let url = format!("{url}/bitstamp?channel=live_trades_btcusd");
     let cross = service.http.get(&url).header("origin", "https://example.com").send().await.unwrap();
-    assert_eq!(cross.headers()["access-control-allow-origin"], "*");
+    assert_eq!(cross.headers()["access-control-allow-origin"], "https://example.com");
+    assert_eq!(cross.headers().get_all("vary").iter().count(), 1, "a second one would be lost behind HTTP APIs");
     assert!(cross.headers()["access-control-expose-headers"].to_str().unwrap().contains("link"));
 }

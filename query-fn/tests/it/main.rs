@@ -3,7 +3,9 @@
 
 mod basics;
 mod contract;
+mod faults;
 mod formats;
+mod lambda;
 mod lists;
 mod pages;
 mod support;

@@ -27,7 +27,12 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start() -> Service {
-        let store = client(&engine().await);
+        Service::on(&engine().await).await
+    }
+
+    /// A new table on an engine that runs already.
+    pub(crate) async fn on(endpoint: &str) -> Service {
+        let store = client(endpoint);
         let table = format!("query-fn-{:016x}", rand::random::<u64>());
         create_table(&store, &table).await;
         let url = serve(store.clone(), Config::new(&table, vec![random_key()])).await;
