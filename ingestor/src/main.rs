@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Arg, Command};
 use ingestor::config::{Config, Faults, SETTINGS};
 use ingestor::pipeline::{Pipeline, PipelineError};
+use ingestor::status::Status;
 use ingestor::table;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -86,11 +87,13 @@ async fn run(arguments: &clap::ArgMatches) -> anyhow::Result<()> {
     let pipeline = Pipeline::start(config, client).await?;
     // Nobody may be listening: only a service manager sets the socket.
     let _told = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let status = pipeline.status();
     let stopped = pipeline
         .run(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = keep_watchdog(&status) => {}
             }
             let _told = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
             tracing::info!("stopping");
@@ -98,6 +101,25 @@ async fn run(arguments: &clap::ArgMatches) -> anyhow::Result<()> {
         .await?;
     tracing::info!(left = stopped.left, "stopped");
     Ok(())
+}
+
+/// Tells the service manager's watchdog, where there is one, that what is received becomes durable. Never ends.
+///
+/// Silence is the message: where the disk hangs, nothing that was received by one tick is durable by the next, and the
+/// manager ends the process.
+async fn keep_watchdog(status: &Status) {
+    let limit = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
+    let Some(limit) = limit else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(limit / 3);
+    let (mut received, mut durable) = (0, 0);
+    loop {
+        ticks.tick().await;
+        let now_durable = status.durable.get();
+        if now_durable >= received || now_durable > durable {
+            let _told = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+        (received, durable) = (status.received.get(), now_durable);
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "the last words of the program, for the person who started it")]

@@ -8,6 +8,7 @@ mod faults;
 mod kill;
 mod outage;
 mod report;
+mod service;
 mod spool;
 mod start;
 mod stop;
