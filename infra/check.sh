@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Checks everything in infra/ without an account: templates, contract, policies, unit, package scripts.
+#
+#   infra/check.sh             installs the checkers into a temporary folder and runs them
+#   CHECKERS=DIR infra/check.sh   keeps them in DIR for the next time
+#
+# Needs python3 with venv, npm (for cfn-guard and its rules) and a network for the installation only. What cannot run here says
+# so in a line that begins with SKIPPED.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+skip() { printf 'SKIPPED: %s\n' "$*"; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+checkers=${CHECKERS:-$work/checkers}
+mkdir -p "$checkers"
+checkers=$(cd "$checkers" && pwd)
+guard=$checkers/package/bin/ubuntu/$(uname -m)/cfn-guard
+# The tools want a region to be named, ask nobody, and should not try.
+export AWS_DEFAULT_REGION=eu-central-1 SAM_CLI_TELEMETRY=0 CHECKOV_RUN_SCA_PACKAGE_SCAN=false LOG_LEVEL=ERROR
+
+if [ ! -x "$checkers/lint/bin/cfn-lint" ] || [ ! -x "$checkers/moto/bin/moto_server" ]; then
+    step 'install the checkers'
+    python3 -m venv "$checkers/lint"
+    "$checkers/lint/bin/pip" install --quiet --requirement check/requirements.txt
+    python3 -m venv "$checkers/moto"
+    "$checkers/moto/bin/pip" install --quiet --requirement check/requirements-moto.txt
+fi
+if [ ! -x "$guard" ] && command -v npm >/dev/null; then
+    (cd "$checkers" && npm pack --silent @cdklabs/cdk-validator-cfnguard@0.0.62 >/dev/null && tar xzf cdklabs-*.tgz)
+fi
+lint=$checkers/lint/bin
+
+step 'contract'
+"$checkers/moto/bin/openapi-spec-validator" openapi.yaml
+"$lint/python" rest-api.py --check || fail 'infra/rest-api.py makes another rest-api.json'
+
+step 'cfn-lint'
+"$lint/cfn-lint" data.yaml roles.yaml app.yaml alarms.yaml vm.yaml
+step 'sam validate --lint'
+"$lint/sam" validate --lint --template app.yaml
+
+step 'what CloudFormation makes of the templates'
+resolved=$work/resolved
+mkdir "$resolved"
+resolve() { # template, name of the result, parameters
+    "$lint/python" check/resolve.py "$1.yaml" "$resolved/$2.json" "${@:3}" 2>"$work/errors" || { cat "$work/errors" >&2; exit 1; }
+}
+role=QueryRoleArn=arn:aws:iam::123456789012:role/query
+resolve data data
+resolve data data-provisioned Billing=PROVISIONED TtlAttribute=expires
+resolve data data-limited OnDemandMaxWrites=1000 KmsKeyArn=arn:aws:kms:eu-central-1:123456789012:key/0a-1
+resolve roles roles
+resolve roles roles-all FunctionInVpc=true MetricsFromVm=true PackageBucket=packages Backfill=migrate-and-create-index \
+    GatewayLogRole=true KmsKeyArn=arn:aws:kms:eu-central-1:123456789012:key/0a-1
+resolve app app-rest "$role"
+resolve app app-private "$role" EndpointType=PRIVATE VpcEndpointId=vpce-0a1 SubnetIds=subnet-12345678,subnet-12345679 \
+    SecurityGroupIds=sg-12345678 ReservedConcurrency=10 Open=true
+resolve app app-http "$role" ApiKind=http
+resolve alarms alarms Email=somebody@example.com DaemonMetrics=true
+resolve alarms alarms-http ApiKind=http HttpApiId=a1b2c3
+resolve vm vm
+# An image is known only when AWS looks it up; everything else must be as good as before.
+"$lint/cfn-lint" --ignore-checks E1152 -- "$resolved"/*.json
+
+step 'checkov'
+"$lint/checkov" --quiet --compact --framework cloudformation --directory "$resolved" 2>"$work/errors" ||
+    { tail -5 "$work/errors" >&2; fail checkov; }
+
+step 'cfn-guard (the rules of AWS Control Tower)'
+if [ -x "$guard" ]; then
+    # It exits with 19 where anything was found; guard.py judges.
+    "$guard" validate --rules "$checkers/package/rules/control-tower/cfn-guard" --data "$resolved" \
+        --structured --output-format json --show-summary none >"$work/findings.json" || [ $? -eq 19 ]
+    "$lint/python" check/guard.py "$work/findings.json" check/guard-exceptions.txt
+else
+    skip 'cfn-guard: no npm to fetch it with, or no build for this machine'
+fi
+
+step 'stacks in moto'
+"$checkers/moto/bin/python" -W ignore check/stacks.py "$resolved"
