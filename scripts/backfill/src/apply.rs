@@ -70,7 +70,7 @@ impl Writer {
     async fn write(&self, batch: Vec<Change>) -> Result<Written, Error> {
         let mut todo = VecDeque::from(batch);
         let mut sum = Written::default();
-        let mut patience = Patience::new("PartiQLUpdate", self.patience);
+        let mut patience = Patience::new(self.operation(), self.patience);
         while !todo.is_empty() {
             if self.stop.is_cancelled() {
                 return Err(Error::Interrupted);
@@ -116,12 +116,17 @@ impl Writer {
                     sum.rejects.push(self.lens.reject_change(&change, &why));
                     continue;
                 }
-                Outcome::Hopeless(code, message) => return Err(refused("PartiQLUpdate", code, message)),
+                Outcome::Hopeless(code, message) => return Err(refused(self.operation(), code, message)),
             };
             todo.extend(again);
             last = why.or(last);
         }
         Ok(last)
+    }
+
+    /// The permission that writing needs.
+    fn operation(&self) -> &'static str {
+        if self.single.load(Ordering::Relaxed) { "UpdateItem" } else { "PartiQLUpdate" }
     }
 
     async fn send_batch(&self, batch: &[Change], taken: Taken, sum: &mut Written) -> Result<Vec<Outcome>, Error> {
@@ -194,7 +199,7 @@ impl Writer {
                 Outcome::Transient("no PartiQL here".to_owned())
             }
             Class::Unknown => Outcome::Transient("no PartiQL here".to_owned()),
-            Class::Never(code, message) => return Err(refused("PartiQLUpdate", code, message)),
+            Class::Never(code, message) => return Err(refused(self.operation(), code, message)),
         };
         Ok(vec![outcome; count])
     }

@@ -43,7 +43,7 @@ async fn command(command: Command, stop: &CancellationToken) -> Result<u8, Error
             Ok(report.exit_code())
         }
         Command::Verify(args) => {
-            let report = verify(&connect(&args.job).await, &args, stop).await?;
+            let report = verify(&connect(&args.job).await, &args, stop, &tell).await?;
             print(args.job.json, &report, report::verify);
             Ok(report.exit_code())
         }

@@ -1,8 +1,14 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use futures_util::{TryStreamExt, future::try_join_all};
 use serde::Serialize;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,6 +18,8 @@ use crate::{
     examine::{Lens, Verdict},
     json::Item,
     limit::Meter,
+    progress::{Progress, Totals},
+    run::Tell,
     scan::{Reader, Source},
     shape::describe,
 };
@@ -96,7 +104,12 @@ impl Report {
 ///
 /// # Errors
 /// When the service refuses, patience ends, or it is interrupted.
-pub async fn verify(client: &Client, args: &VerifyArgs, stop: &CancellationToken) -> Result<Report, Error> {
+pub async fn verify(
+    client: &Client,
+    args: &VerifyArgs,
+    stop: &CancellationToken,
+    tell: Tell<'_>,
+) -> Result<Report, Error> {
     let shape = describe(client, &args.job, &args.scan, stop).await?;
     let index = args.job.index().filter(|_| shape.index.is_some());
     if let (Some(name), None) = (args.job.index(), index) {
@@ -114,30 +127,57 @@ pub async fn verify(client: &Client, args: &VerifyArgs, stop: &CancellationToken
     };
     let attributes = lens.keys.iter().chain([&lens.from, &lens.to, &lens.channel]).cloned().collect();
     let table = Source::table(&shape.table, attributes, shape.segments(&args.scan), &args.scan);
-    let check = Check { reader, lens, to: args.job.to_type };
-    let items = check.read(&table, Check::item).await?;
-    let entries = match index {
-        None => Report::default(),
-        Some(name) => {
-            let source = Source { index: Some(name.to_owned()), attributes: vec![check.lens.channel.clone()], ..table };
-            check.read(&source, Check::entry).await?
-        }
+    let check = Check { reader, lens, to: args.job.to_type, seen: Mutex::default() };
+    let entries = index.map(|name| Source {
+        index: Some(name.to_owned()),
+        attributes: vec![check.lens.channel.clone()],
+        ..table.clone()
+    });
+    let passes = 1 + u64::from(entries.is_some());
+    let mut progress = Progress::new(Totals::default(), shape.items * passes);
+    let found = tokio::select! {
+        found = check.passes(&table, entries.as_ref()) => found,
+        never = check.watch(&mut progress, tell) => match never {},
     };
+    progress.end();
     let report = Report { table: shape.table, index_checked: index.is_some(), ..Report::default() };
-    Ok(report.add(items).add(entries))
+    Ok(report.add(found?))
 }
 
 struct Check {
     reader: Reader,
     lens: Lens,
     to: ToType,
+    /// Items and entries read so far, for the progress.
+    seen: Mutex<Totals>,
 }
 
 impl Check {
+    async fn passes(&self, table: &Source, entries: Option<&Source>) -> Result<Report, Error> {
+        let items = self.read(table, Self::item).await?;
+        match entries {
+            Some(entries) => Ok(items.add(self.read(entries, Self::entry).await?)),
+            None => Ok(items),
+        }
+    }
+
+    async fn watch(&self, progress: &mut Progress, tell: Tell<'_>) -> Infallible {
+        let mut tick = interval(Duration::from_millis(200));
+        loop {
+            tick.tick().await;
+            let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(line) = progress.show(&seen) {
+                tell(line);
+            }
+        }
+    }
+
     async fn read(&self, source: &Source, look: fn(&Self, &mut Report, &Item)) -> Result<Report, Error> {
         let segment = |segment: u32| {
             self.reader.pages(source, segment, None).try_fold(Report::default(), move |mut report, page| async move {
                 report.read_units += page.units;
+                let read = Totals { items: page.items.len() as u64, read_units: page.units, ..Totals::default() };
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(&read);
                 for item in &page.items {
                     look(self, &mut report, item);
                 }
