@@ -9,7 +9,7 @@ use shared::time::Micros;
 /// What the daemon knows of itself. Stages count here; metrics, health and the terminal read here.
 #[derive(Debug, Default)]
 pub struct Status {
-    /// Connections that are open and fully subscribed.
+    /// Connections that are open.
     pub connections: Gauge,
     /// Connections opened so far.
     pub connects: Counter,

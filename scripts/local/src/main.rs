@@ -138,6 +138,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     say(&heading(demo.as_ref(), &common, &place));
     let last = show(&system, &common.channels, demo.is_some(), common.run_for.map(Duration::from_secs)).await;
 
+    if truth.is_some() {
+        say(&format!("draining {} records before the check\n", system.spool().depth()));
+        tokio::select! {
+            () = system.drain() => {}
+            () = shutdown_signal() => {}
+        }
+    }
     let (api, spool) = (system.address(), system.spool());
     let status = system.status();
     let (captured, stopped) = system.stop_capturing().await?;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use exchange_sim::Simulator;
@@ -14,6 +15,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{self, Place};
+
+/// How often a drain looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(200);
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -130,6 +134,20 @@ impl System {
     #[must_use]
     pub fn simulator(&self) -> Option<&Simulator> {
         self.simulator.as_ref()
+    }
+
+    /// Stops the simulator's flow and waits until everything it sent is stored, however long the store takes.
+    pub async fn drain(&self) {
+        let Some(simulator) = &self.simulator else { return };
+        simulator.pause();
+        let (status, spool) = (self.status(), self.spool());
+        let is_done = || simulator.queued() == 0 && status.durable.get() == status.received.get() && spool.depth() == 0;
+        // Nothing signals all of these together. Twice, because a frame may be between the queue and the counter.
+        let mut done = 0;
+        while done < 2 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+            done = if is_done() { done + 1 } else { 0 };
+        }
     }
 
     /// Stops capturing and drains; the query API goes on until [`Captured::stop`].
