@@ -29,7 +29,7 @@ done
 later() { # file, later modules
     if code "$1" | grep -nE "crate::($2)\b"; then fail "$1 uses a later stage"; fi
 }
-for file in ingestor/src/socket.rs ingestor/src/subscriptions.rs ingestor/src/liveness.rs; do
+for file in ingestor/src/socket.rs ingestor/src/socket/*.rs ingestor/src/subscriptions.rs ingestor/src/liveness.rs; do
     later "$file" 'intake|batch|writer|window|ship|pipeline'
 done
 for file in $(git ls-files 'ingestor/src/spool.rs' 'ingestor/src/spool/*.rs'); do

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use exchange_sim::truth;
@@ -34,6 +35,10 @@ impl Comparison {
         self.equal > 0 && self.missing.is_empty() && self.extra.is_empty() && self.altered.is_empty()
     }
 }
+
+/// How often a busy store is asked for a page, and how long between.
+const ATTEMPTS: u32 = 60;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Attributes that the daemon adds to what the exchange sent.
 const ADDED: [&str; 4] = ["received_at", "nmicrotimestamp", "derived", "channel"];
@@ -161,10 +166,7 @@ pub async fn read_back(api: SocketAddr, channels: &[String], from: u64) -> anyho
                 ("to", "9999-01-01T00:00:00Z".to_owned()),
             ];
             query.extend(token.take().map(|token| ("ExclusiveStartKey", token)));
-            let answer = client.get(format!("http://{api}/bitstamp")).query(&query).send().await?;
-            let status = answer.status();
-            let text = answer.text().await?;
-            anyhow::ensure!(status.is_success(), "the api answers {status}: {text}");
+            let text = page(&client.get(format!("http://{api}/bitstamp")).query(&query)).await?;
             let mut page: Map<String, Value> = serde_json::from_str(&text)?;
             let Some(Value::Array(rows)) = page.remove("Items") else { anyhow::bail!("a page without items: {text}") };
             for row in rows {
@@ -179,6 +181,23 @@ pub async fn read_back(api: SocketAddr, channels: &[String], from: u64) -> anyho
         }
     }
     Ok(items)
+}
+
+/// One page. The API says 503 while the store is busy, and that trying again is right.
+async fn page(request: &reqwest::RequestBuilder) -> anyhow::Result<String> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let answer = request.try_clone().context("a request without a body can be repeated")?.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let busy = status == reqwest::StatusCode::SERVICE_UNAVAILABLE && attempts < ATTEMPTS;
+        anyhow::ensure!(busy, "the api answers {status}: {text}");
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
 }
 
 /// Compares a truth file with what the API returns for these channels.
