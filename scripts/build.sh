@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Builds what is deployed, from Cargo.lock:
+#
+#   target/lambda/query-fn.zip                  the function, arm64
+#   target/packages/bitstamp-live_ARCH.deb      the daemon, amd64 and arm64
+#
+# Options:
+#   --only PART     function, or a Debian architecture: amd64, arm64
+#   --dry-run       prints the commands
+#
+# Needs cargo-deb, and for an architecture that is not this machine's cargo-zigbuild with ziglang (pip install cargo-zigbuild
+# ziglang; rustup target add aarch64-unknown-linux-gnu). The result does not depend on the machine's C library: 2.34 is asked for,
+# which Amazon Linux 2023 and Debian 12 both have.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+glibc=2.34
+only=
+dry=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --only) only=${2:?--only needs function, amd64 or arm64}; shift 2 ;;
+        --dry-run) dry=yes; shift ;;
+        --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+        *) echo "build.sh: unknown argument $1; see --help" >&2; exit 2 ;;
+    esac
+done
+case $only in '' | function | amd64 | arm64) ;; *) echo "build.sh: --only $only: function, amd64 or arm64" >&2; exit 2 ;; esac
+
+run() {
+    printf '+'; printf ' %q' "$@"; echo
+    [ -n "$dry" ] || "$@"
+}
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+need() { # command, how to get it
+    [ -n "$dry" ] || command -v "$1" >/dev/null || { echo "build.sh: $1 is missing: $2" >&2; exit 1; }
+}
+zig() { need cargo-zigbuild 'pip install cargo-zigbuild ziglang'; }
+# The same sources make the same bytes: no paths of this machine in them, and times of the last commit.
+export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+
+if wanted function; then
+    zig
+    run cargo zigbuild --locked --profile lambda -p query-fn --target "aarch64-unknown-linux-gnu.$glibc"
+    run mkdir -p target/lambda
+    run install -m 755 target/aarch64-unknown-linux-gnu/lambda/query-fn target/lambda/bootstrap
+    run touch --date "@$SOURCE_DATE_EPOCH" target/lambda/bootstrap
+    run rm -f target/lambda/query-fn.zip
+    run python3 -c 'import sys, time, zipfile
+archive, file, epoch = sys.argv[1:]
+entry = zipfile.ZipInfo("bootstrap", time.gmtime(int(epoch))[:6])
+entry.external_attr, entry.compress_type = 0o100755 << 16, zipfile.ZIP_DEFLATED
+zipfile.ZipFile(archive, "w").writestr(entry, open(file, "rb").read(), compresslevel=9)' \
+        target/lambda/query-fn.zip target/lambda/bootstrap "$SOURCE_DATE_EPOCH"
+fi
+
+for architecture in amd64 arm64; do
+    wanted "$architecture" || continue
+    need cargo-deb 'cargo install cargo-deb'
+    case $architecture in
+        amd64) target=x86_64-unknown-linux-gnu ;;
+        arm64) target=aarch64-unknown-linux-gnu ;;
+    esac
+    if [ "$(uname -m)" = "${target%%-*}" ]; then
+        run cargo build --locked --release -p ingestor --target "$target"
+    else
+        zig
+        run cargo zigbuild --locked --release -p ingestor --target "$target.$glibc"
+    fi
+    run mkdir -p target/packages
+    run cargo deb --locked -p ingestor --target "$target" --no-build --no-strip --output "target/packages/bitstamp-live_$architecture.deb"
+done

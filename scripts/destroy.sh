@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Takes a deployment down: alarms, query API, roles. The table stays, with everything in it, unless --data is given.
+#
+#   scripts/destroy.sh [options]
+#
+# Options:
+#   --name NAME      the deployment's name [default: bitstamp-live]
+#   --table NAME     the table [default: bitstamp-live]
+#   --region REGION  [default: the AWS CLI's own]
+#   --data           delete the table too, for good; asks for its name, even with --yes
+#   --yes            do not ask before deleting what can be deployed again
+#   --dry-run        prints each call that would change anything, and makes none
+#
+# Stop the daemon first (systemctl stop bitstamp-live); a VM stack ($NAME-vm) is left alone, because its disk may hold events
+# that are not in the table yet.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export AWS_PAGER=''
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
+wrong() { echo "destroy.sh: $*" >&2; exit 2; }
+
+name=bitstamp-live table=bitstamp-live region='' data='' yes='' dry=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --name) name=${2:?--name needs a name}; shift 2 ;;
+        --table) table=${2:?--table needs a name}; shift 2 ;;
+        --region) region=${2:?--region needs a region}; shift 2 ;;
+        --data) data=yes; shift ;;
+        --yes) yes=yes; shift ;;
+        --dry-run) dry=yes; shift ;;
+        --help) usage; exit 0 ;;
+        *) wrong "unknown argument $1; see --help" ;;
+    esac
+done
+command -v aws >/dev/null || wrong 'the AWS CLI is missing: https://aws.amazon.com/cli'
+if [ -n "$region" ]; then export AWS_REGION=$region AWS_DEFAULT_REGION=$region; fi
+
+change() { # a call that changes something
+    printf '+'; printf ' %q' "$@"; echo
+    # The calls answer with whole descriptions.
+    [ -n "$dry" ] || "$@" >/dev/null
+}
+exists() { aws cloudformation describe-stacks --stack-name "$1" >/dev/null 2>&1; }
+confirm() { # question, the answer that means yes
+    local answer
+    [ -z "$dry" ] || return 0
+    printf '%s ' "$1"
+    read -r answer || answer=''
+    [ "$answer" = "$2" ] || { echo 'nothing was deleted' >&2; exit 1; }
+}
+delete() {
+    if [ -n "$dry" ] || exists "$1"; then
+        change aws cloudformation delete-stack --stack-name "$1"
+        change aws cloudformation wait stack-delete-complete --stack-name "$1"
+    else
+        echo "  $1 is not there"
+    fi
+}
+
+[ -n "$yes" ] || confirm "Delete alarms, query API and roles of $name? The API's address and keys will be gone. [yes/no]" yes
+# Both before anything goes: who wants the data kept by mistake should not lose the rest.
+[ -z "$data" ] || confirm "Delete table $table with ALL its events, for good? Type its name:" "$table"
+
+for part in alarms app roles; do delete "$name-$part"; done
+if [ -n "$data" ]; then
+    # The stack keeps the table, so the table is deleted by itself, and first: a protected one stops here.
+    change aws dynamodb update-table --table-name "$table" --no-deletion-protection-enabled
+    change aws dynamodb wait table-exists --table-name "$table"
+    change aws dynamodb delete-table --table-name "$table"
+    change aws dynamodb wait table-not-exists --table-name "$table"
+    delete "$name-data"
+else
+    echo "table $table and its stack $name-data stay; --data deletes them"
+fi
+[ -z "$dry" ] || echo 'dry run: nothing was changed'
