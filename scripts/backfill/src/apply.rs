@@ -62,7 +62,7 @@ impl Writer {
         stream::iter(batches)
             .map(|batch| self.write(batch))
             .buffer_unordered(self.calls.available_permits().max(1))
-            .try_fold(Written::default(), |sum, part| async { Ok(sum.add(part)) })
+            .try_fold(Written::default(), |sum, part| async { Ok(sum.and(part)) })
             .await
     }
 

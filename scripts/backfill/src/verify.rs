@@ -198,11 +198,12 @@ impl Check {
             Some(Verdict::Own) | None => return,
         }
         report.items += 1;
-        let target = match (self.to, item.get(&self.lens.to)) {
-            (ToType::N, Some(AttributeValue::N(_))) | (ToType::S, Some(AttributeValue::S(_))) => true,
+        let has_target = match item.get(&self.lens.to) {
+            Some(AttributeValue::N(_)) => self.to == ToType::N,
+            Some(AttributeValue::S(_)) => self.to == ToType::S,
             _ => false,
         };
-        if let (true, Some(AttributeValue::S(channel))) = (target, item.get(&self.lens.channel)) {
+        if let (true, Some(AttributeValue::S(channel))) = (has_target, item.get(&self.lens.channel)) {
             report.channel(channel).table += 1;
         }
     }

@@ -20,7 +20,7 @@ pub struct Written {
 impl Written {
     /// Both together.
     #[must_use]
-    pub fn add(mut self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
         self.updated += other.updated;
         self.right += other.right;
         self.gone += other.gone;
