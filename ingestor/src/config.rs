@@ -64,7 +64,12 @@ pub const SETTINGS: [Setting; 18] = [
         "16",
         "At most this many requests to the table at once; fewer while it throttles; 1 to 256",
     ),
-    setting("request_timeout", "TIME", "5s", "A request to the table that takes longer is sent again"),
+    setting(
+        "request_timeout",
+        "TIME",
+        "5s",
+        "A request to the table that takes longer is sent again, with twice the time",
+    ),
     setting("listen", "ADDRESS", "127.0.0.1:9464", "Where /metrics and /health are served"),
     setting(
         "stop_within",

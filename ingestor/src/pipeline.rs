@@ -103,7 +103,8 @@ impl Pipeline {
 
         let socket = Socket { config: config.clone(), clock: clock.clone(), status: status.clone(), records };
         let intake = Intake { spool: spool.clone(), clock, status: status.clone(), sync_every: config.sync_every };
-        let writer = Writer::new(client.clone(), config.table.clone(), config.writers, status.clone());
+        let writer =
+            Writer::new(client.clone(), config.table.clone(), config.writers, config.request_timeout, status.clone());
         let shipper = Shipper::new(spool.clone(), writer, status.clone(), config.linger);
         let report = Report::new(status.clone(), spool.clone()).router();
         tracing::info!(

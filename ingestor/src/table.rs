@@ -12,6 +12,9 @@ use shared::table::{self, INDEX, KeyAttribute, Mismatch};
 
 use crate::config::Config;
 
+/// A store that does not answer must not keep the daemon from capturing.
+const CHECK_WITHIN: Duration = Duration::from_secs(5);
+
 /// Why the table cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -56,7 +59,8 @@ pub enum TableError {
 pub async fn connect(config: &Config) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(config.request_timeout.min(Duration::from_secs(3)))
-        .operation_attempt_timeout(config.request_timeout)
+        // The writer sets its own, shorter ones; this is for everything else.
+        .operation_attempt_timeout(Duration::from_secs(60))
         .build();
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(timeouts);
@@ -87,7 +91,11 @@ fn is_loopback(endpoint: &str) -> bool {
 /// [`TableError`]; only [`TableError::Unreachable`] may pass by itself.
 pub async fn check(client: &Client, table: &str) -> Result<(), TableError> {
     let place = place(client);
-    let described = client.describe_table().table_name(table).send().await.map_err(|error| {
+    let request = client.describe_table().table_name(table).send();
+    let Ok(described) = tokio::time::timeout(CHECK_WITHIN, request).await else {
+        return Err(TableError::Unreachable { place, reason: format!("no answer within {CHECK_WITHIN:?}") });
+    };
+    let described = described.map_err(|error| {
         let missing = error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception());
         match error.as_service_error() {
             Some(_) if missing => TableError::Missing { table: table.to_owned(), place: place.clone() },

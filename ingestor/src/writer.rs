@@ -23,6 +23,8 @@ pub mod limit;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// ... and of the longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What an answer may take at most, however often the store was too slow before.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes batches to the table. The SDK's own retries are off: this is the only retry policy.
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ pub struct Writer {
     table: String,
     limit: Arc<Limit>,
     writers: usize,
+    patience: Duration,
     status: Arc<Status>,
 }
 
@@ -44,10 +47,10 @@ pub struct Outcome {
 }
 
 impl Writer {
-    /// A writer with at most `writers` requests at once.
+    /// A writer with at most `writers` requests at once, each of which may take `patience`.
     #[must_use]
-    pub fn new(client: Client, table: String, writers: usize, status: Arc<Status>) -> Writer {
-        Writer { client, table, limit: Arc::new(Limit::new(writers)), writers, status }
+    pub fn new(client: Client, table: String, writers: usize, patience: Duration, status: Arc<Status>) -> Writer {
+        Writer { client, table, limit: Arc::new(Limit::new(writers)), writers, patience, status }
     }
 
     /// How many batches may be written at once, those that wait for their next attempt included.
@@ -64,10 +67,17 @@ impl Writer {
     pub async fn write(&self, entries: Vec<Entry>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut patience = self.patience;
         // Parts of the batch still to be written; more than one only after a request was refused whole.
         let mut parts = vec![entries];
         while let Some(part) = parts.pop() {
-            let wait = match self.attempt(&part).await {
+            let answer = self.attempt(&part, patience).await;
+            // A store that is merely slow would otherwise be asked for the same again before it is done, for ever.
+            patience = match answer {
+                Answer::Late => (patience * 2).min(LONGEST_PATIENCE),
+                _ => self.patience,
+            };
+            let wait = match answer {
                 Answer::Done => {
                     outcome.stored.extend(part);
                     None
@@ -82,7 +92,7 @@ impl Writer {
                     parts.push(rest);
                     Some(backoff.wait())
                 }
-                Answer::Again => {
+                Answer::Again | Answer::Late => {
                     parts.push(part);
                     Some(backoff.wait())
                 }
@@ -108,7 +118,7 @@ impl Writer {
     }
 
     /// One request.
-    async fn attempt(&self, entries: &[Entry]) -> Answer {
+    async fn attempt(&self, entries: &[Entry], patience: Duration) -> Answer {
         let _place = self.limit.place().await;
         self.status.attempts.add(1);
         let requests = entries.iter().map(|entry| {
@@ -116,14 +126,16 @@ impl Writer {
             WriteRequest::builder().put_request(put.expect("the item is set")).build()
         });
         let started = Instant::now();
-        let result = self
+        let request = self
             .client
             .batch_write_item()
             .request_items(&self.table, requests.collect())
             .return_consumed_capacity(ReturnConsumedCapacity::None)
-            .send()
-            .await;
-        let (answer, cause) = answer::classify(&self.table, result);
+            .send();
+        let (answer, cause) = match tokio::time::timeout(patience, request).await {
+            Ok(result) => answer::classify(&self.table, result),
+            Err(_) => answer::late(),
+        };
         self.note(&answer, cause.as_ref(), started.elapsed());
         answer
     }

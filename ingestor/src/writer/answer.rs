@@ -15,6 +15,8 @@ pub enum Answer {
     Rest(HashSet<Key>),
     /// Nothing is known to be stored; the same request may succeed later.
     Again,
+    /// As [`Answer::Again`], and the store may still be at it.
+    Late,
     /// The request as it is will never succeed, for this reason.
     Never(String),
 }
@@ -30,6 +32,12 @@ pub enum Cause {
     Failed(String),
     /// The store refuses the content.
     Invalid,
+}
+
+/// No answer in the time that the request had.
+#[must_use]
+pub fn late() -> (Answer, Option<Cause>) {
+    (Answer::Late, Some(Cause::Failed("the store did not answer in time".to_owned())))
 }
 
 type Sent = Result<BatchWriteItemOutput, SdkError<BatchWriteItemError>>;
@@ -51,6 +59,14 @@ pub fn classify(table: &str, sent: Sent) -> (Answer, Option<Cause>) {
         Err(error) => error,
     };
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let timed_out = match &error {
+        SdkError::TimeoutError(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_timeout(),
+        _ => false,
+    };
+    if timed_out {
+        return late();
+    }
     let Some(service) = error.as_service_error() else {
         return (Answer::Again, Some(Cause::Failed(unreachable_sentence(&error))));
     };
@@ -89,8 +105,6 @@ fn throttled(reasons: &[ThrottlingReason]) -> (Answer, Option<Cause>) {
 
 fn unreachable_sentence(error: &SdkError<BatchWriteItemError>) -> String {
     match error {
-        SdkError::TimeoutError(_) => "the store did not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "the store did not answer in time".to_owned(),
         SdkError::DispatchFailure(_) => format!("the store cannot be reached: {}", root(error)),
         SdkError::ConstructionFailure(_) => format!("no request can be made: {}", root(error)),
         _ => "the store's answer was cut off or cannot be read".to_owned(),
