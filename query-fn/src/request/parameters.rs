@@ -17,6 +17,7 @@ pub const MAX_LIMIT: usize = 10_000;
 pub const END_OF_TIME: u64 = 253_402_300_799_999_999;
 /// More than any event has.
 const MAX_FIELDS: usize = 100;
+const MAX_FIELDS_LENGTH: usize = 2_000;
 /// DynamoDB's limit for an id's digits.
 const MAX_ID_DIGITS: usize = 38;
 
@@ -202,6 +203,10 @@ impl Parameters {
     /// `fields`.
     pub fn fields(&mut self) -> Option<Vec<String>> {
         let text = self.take("fields")?;
+        if text.chars().count() > MAX_FIELDS_LENGTH {
+            self.fault("fields", format!("longer than {MAX_FIELDS_LENGTH} characters"));
+            return None;
+        }
         let mut fields: Vec<String> = Vec::new();
         for name in text.split(',') {
             if name.is_empty() {

@@ -67,6 +67,10 @@ async fn fields_choose_and_keep_the_rest_out() {
     let service = service().await;
     let (_, body) = service.json("/bitstamp?channel=live_trades_btcusd&limit=1&fields=price_str,id,price_str").await;
     assert_eq!(serde_json::to_string(&body["Items"]).unwrap(), r#"[{"id":0,"price_str":"29422"}]"#);
+    for wrong in ["", "id,,price", &"x".repeat(2_001)] {
+        let (status, body) = service.json(&format!("/channels?fields={wrong}")).await;
+        assert_eq!((status, &body["errors"][0]["parameter"]), (400, &"fields".into()));
+    }
 }
 
 #[tokio::test]
