@@ -128,25 +128,36 @@ pub const FUNDING: Columns = &[
 /// Every other channel: what all events have.
 pub const OTHER: Columns = &["channel", "event", "nmicrotimestamp", "received_at", "id", "microtimestamp"];
 
-/// Adds one event in a format that has no frame around it: a line of NDJSON or a record of CSV.
-///
-/// # Errors
-///
-/// [`ItemError`] for items that this project did not write.
-pub fn line(
-    out: &mut Vec<u8>,
-    item: &Item,
+/// Writes events one after the other, in any format.
+pub struct Writer<'look> {
     format: Format,
-    fields: Option<&[String]>,
+    fields: Option<&'look [String]>,
     columns: Columns,
-) -> Result<(), ItemError> {
-    match (format, fields) {
-        (Format::Csv, Some(fields)) => csv::record(out, item, fields, csv::Rest::Dropped),
-        (Format::Csv, None) => csv::record(out, item, columns, csv::Rest::Kept),
-        (Format::Json | Format::Ndjson, _) => {
-            json::event(out, item, fields)?;
-            out.push(b'\n');
-            Ok(())
+    json: json::Writer<'look>,
+}
+
+impl<'look> Writer<'look> {
+    /// A writer for a list with these columns; `fields` are the caller's choice.
+    #[must_use]
+    pub fn new(format: Format, fields: Option<&'look [String]>, columns: Columns) -> Writer<'look> {
+        Writer { format, fields, columns, json: json::Writer::new(fields) }
+    }
+
+    /// Adds one event: an object, a line of NDJSON, or a record of CSV.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] for items that this project did not write.
+    pub fn event(&mut self, out: &mut Vec<u8>, item: &Item) -> Result<(), ItemError> {
+        match (self.format, self.fields) {
+            (Format::Csv, Some(fields)) => csv::record(out, item, fields, csv::Rest::Dropped),
+            (Format::Csv, None) => csv::record(out, item, self.columns, csv::Rest::Kept),
+            (Format::Json, _) => self.json.event(out, item),
+            (Format::Ndjson, _) => {
+                self.json.event(out, item)?;
+                out.push(b'\n');
+                Ok(())
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use shared::item::Item;
 use crate::{
     caching::Caching,
     problem::Problem,
-    render::{self, Columns, Format, json},
+    render::{self, Columns, Format, Writer},
     request::Look,
     store::StoreError,
 };
@@ -45,6 +45,7 @@ pub fn write<'item>(
         body.extend_from_slice(b"{\"Items\":[");
     }
     render::first_line(&mut body, look.format, fields, columns);
+    let mut writer = Writer::new(look.format, fields, columns);
     let mut count = 0;
     for item in items {
         if body.len() > MAX_BODY {
@@ -53,11 +54,7 @@ pub fn write<'item>(
         if look.format == Format::Json && count > 0 {
             body.push(b',');
         }
-        let result = match look.format {
-            Format::Json => json::event(&mut body, item, fields),
-            _ => render::line(&mut body, item, look.format, fields, columns),
-        };
-        result.map_err(|error| StoreError::Refused(error.to_string()))?;
+        writer.event(&mut body, item).map_err(|error| StoreError::Refused(error.to_string()))?;
         count += 1;
     }
     Ok(Written { body, count })

@@ -127,9 +127,9 @@ impl Writer {
         }
         let Some(page) = pages.recv().await else { return Ok((Bytes::new(), false)) };
         let mut piece = std::mem::take(&mut self.header);
+        let mut writer = render::Writer::new(self.format, self.fields.as_deref(), self.columns);
         for row in &page.rows {
-            let fields = self.fields.as_deref();
-            render::line(&mut piece, &row.item, self.format, fields, self.columns).map_err(io::Error::other)?;
+            writer.event(&mut piece, &row.item).map_err(io::Error::other)?;
         }
         self.next = page.next;
         self.encoder.write(piece)?;
