@@ -2,15 +2,15 @@
 //!
 //! # Format (version 1, a fjall database)
 //!
-//! - keyspaces `segment-<first sequence, 20 digits>`: key = sequence (u64, big endian), value = [`record`]; sequences rise by
+//! - keyspaces `segment-<first sequence, 20 digits>`: key = sequence (u64, big endian), value = [`crate::spool::record`]; sequences rise by
 //!   one without a hole across segments;
 //! - keyspace `meta`: `format` = 1; `position` = the first sequence that is not settled; `clock` = the latest received time;
 //!   `bytes-<segment>` = what a full segment holds;
-//! - keyspace `quarantine`: [`quarantine`].
+//! - keyspace `quarantine`: [`crate::spool::quarantine`].
 //!
 //! # What happens
 //!
-//! - write: records are appended to the newest segment and count as received once [`Spool::sync`] returned (the journal is
+//! - write: records are appended to the newest segment and count as received once [`crate::spool::Spool::sync`] returned (the journal is
 //!   fsynced); a full segment is followed by a new one, never edited;
 //! - read: from any sequence up to the last durable one;
 //! - acknowledge: the position moves; a full segment wholly below it is deleted whole, which gives its space back at once
@@ -18,7 +18,7 @@
 //! - open: the position may lag behind what was written to the table, because it is not fsynced by itself; what is read again
 //!   is written again under the same keys, which changes nothing.
 //!
-//! A torn tail of the journal is cut by fjall on open; it holds only records that [`Spool::sync`] had not confirmed. Any
+//! A torn tail of the journal is cut by fjall on open; it holds only records that [`crate::spool::Spool::sync`] had not confirmed. Any
 //! failed write or fsync is final: the process ends and recovers by opening again.
 
 use std::ops::Range;

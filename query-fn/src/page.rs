@@ -4,7 +4,7 @@
 //!
 //! - What the engine returned is cut back to the last time that certainly is complete, then sorted. Only where one tie is all
 //!   there is, more is read until it ends.
-//! - A token is a [`Position`] in the total order, not a key of the engine. Reading on queries from the position's time on,
+//! - A token is a [`crate::page::Position`] in the total order, not a key of the engine. Reading on queries from the position's time on,
 //!   inclusive, and passes over what is not after the position: at most one tie is read twice.
 //! - Events stored meanwhile appear if they are after the position and do not if they are before it; either way nothing is
 //!   shown twice and nothing else is missed.
