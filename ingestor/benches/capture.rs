@@ -118,7 +118,7 @@ fn build(spool: &Spool, from: u64) -> u64 {
             std::hint::black_box(to_item(text, record.received_at));
         }
         count += records.len() as u64;
-        spool.acknowledge(from + count).unwrap();
+        spool.acknowledge(from + count, None).unwrap();
     }
 }
 

@@ -5,6 +5,8 @@ use shared::item::{self, Item};
 use shared::key::Key;
 use shared::time::Micros;
 
+use crate::ledger;
+
 /// DynamoDB takes at most 25 items in one BatchWriteItem ...
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>)
 const MAX_ITEMS: usize = 25;
@@ -24,6 +26,8 @@ pub struct Entry {
     pub time: Micros,
     /// The item.
     pub item: Item,
+    /// What of the ledger it is; none: an event.
+    pub ledger: Option<ledger::Entry>,
 }
 
 /// Items on their way into one request.
@@ -84,6 +88,7 @@ mod tests {
             key: Key { id: id.to_string(), microtimestamp: String::new() },
             channel: Channel::from_frame("x".to_owned()),
             time: Micros(0),
+            ledger: None,
             item: Item::from([("x".to_owned(), AttributeValue::S("x".repeat(bytes)))]),
         }
     }

@@ -33,7 +33,7 @@ const fn setting(key: &'static str, value: &'static str, default: &'static str, 
 }
 
 /// Every setting.
-pub const SETTINGS: [Setting; 18] = [
+pub const SETTINGS: [Setting; 21] = [
     setting(
         "channels",
         "NAME,NAME",
@@ -41,6 +41,24 @@ pub const SETTINGS: [Setting; 18] = [
         "Channels to capture, e.g. live_trades_btcusd,live_orders_btcusd",
     ),
     setting("url", "URL", "wss://ws.bitstamp.net", "The exchange's WebSocket"),
+    setting(
+        "rest_url",
+        "URL",
+        "https://www.bitstamp.net/api/v2",
+        "The exchange's REST API: checks markets, expands wildcards, fills gaps; empty: none of these",
+    ),
+    setting(
+        "connections",
+        "NUMBER",
+        "2",
+        "Connections that each carry every channel, so that any one may fail without a missing event; 1 to 4",
+    ),
+    setting(
+        "max_age",
+        "TIME",
+        "24h",
+        "A connection older than this is replaced; its successor is confirmed before it is closed",
+    ),
     setting("table", "NAME", shared::table::DEFAULT_TABLE, "The DynamoDB table"),
     setting("region", "REGION", "", "The table's AWS region [default: the AWS SDK's own order of places]"),
     setting("endpoint_url", "URL", "", "Another DynamoDB endpoint, e.g. http://127.0.0.1:8000"),
@@ -86,6 +104,12 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// The exchange's WebSocket, `ws://` or `wss://`.
     pub url: String,
+    /// The exchange's REST API, `http://` or `https://`, without a slash at the end.
+    pub rest_url: Option<String>,
+    /// How many connections carry every channel.
+    pub connections: u32,
+    /// How old a connection may become.
+    pub max_age: Duration,
     /// The DynamoDB table.
     pub table: String,
     /// Its region, unless the SDK is to find one.
@@ -143,6 +167,12 @@ impl Config {
                 true => Ok(text.to_owned()),
                 false => Err("expected ws:// or wss:// and a host".to_owned()),
             }),
+            rest_url: layers.get("rest_url", rest_url),
+            connections: layers.get("connections", |text| {
+                text.parse().map_err(|_| "expected a whole number".to_owned()).and_then(|n| units::within(n, 1, 4))
+            }),
+            // The exchange closes connections after 90 days; one day less leaves room for the replacement.
+            max_age: layers.get("max_age", units::duration(Duration::from_secs(1), DAY * 89)),
             table: layers.get("table", table_name),
             region: layers.optional("region"),
             endpoint_url: layers.optional("endpoint_url"),
@@ -173,6 +203,17 @@ impl Config {
 }
 
 const MINUTES: Duration = Duration::from_secs(600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn rest_url(text: &str) -> Result<Option<String>, String> {
+    match text.is_empty() {
+        true => Ok(None),
+        false if text.starts_with("http://") || text.starts_with("https://") => {
+            Ok(Some(text.trim_end_matches('/').to_owned()))
+        }
+        false => Err("expected http:// or https:// and a host".to_owned()),
+    }
+}
 
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>)
 fn table_name(text: &str) -> Result<String, String> {

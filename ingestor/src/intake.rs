@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::arbitrate::Arbiter;
 use crate::clock::Clock;
 use crate::spool::record::{Content, Record, Story};
 use crate::spool::{Spool, SpoolError};
@@ -39,6 +40,7 @@ impl Intake {
         self.spool.sync()?;
         let mut synced = Instant::now();
         let mut buffer = Vec::with_capacity(AT_ONCE);
+        let mut arbiter = Arbiter::default();
         let mut stopped = false;
         loop {
             if records.recv_many(&mut buffer, AT_ONCE).await == 0 {
@@ -47,13 +49,13 @@ impl Intake {
             // The first record waits no longer than until one interval after the last fsync; company is welcome till then.
             let due = synced + self.sync_every;
             let oldest = buffer.first().map(|record| record.received_at);
-            let mut appended = self.append(&mut buffer)?;
+            let mut appended = self.append(&mut buffer, &mut arbiter)?;
             while Instant::now() < due {
                 let more = tokio::time::timeout_at(due, records.recv_many(&mut buffer, AT_ONCE)).await;
                 if !matches!(more, Ok(1..)) {
                     break;
                 }
-                appended += self.append(&mut buffer)?;
+                appended += self.append(&mut buffer, &mut arbiter)?;
             }
             self.note_fill(&mut stopped)?;
             self.spool.sync()?;
@@ -65,8 +67,16 @@ impl Intake {
         }
     }
 
-    fn append(&self, buffer: &mut Vec<Record>) -> Result<u64, SpoolError> {
+    /// Returns how many data messages will be durable after the next sync: a copy that is left out counts, because the first
+    /// one stands before it.
+    fn append(&self, buffer: &mut Vec<Record>, arbiter: &mut Arbiter) -> Result<u64, SpoolError> {
         let count = buffer.iter().filter(|record| !matches!(record.content, Content::Story(_))).count() as u64;
+        let before = buffer.len();
+        buffer.retain(|record| match &record.content {
+            Content::Text(text) => arbiter.is_first(text),
+            Content::Binary(_) | Content::Refused(_) | Content::Story(_) => true,
+        });
+        self.status.duplicates.add((before - buffer.len()) as u64);
         self.spool.append(buffer)?;
         buffer.clear();
         Ok(count)

@@ -21,8 +21,11 @@ pub mod liveness;
 /// Which subscriptions of a connection are confirmed.
 pub mod subscriptions;
 
-/// One connection to the exchange: from bytes to stamped records.
+/// A line to the exchange: from bytes to stamped records, one connection after the other without a break.
 pub mod socket;
+
+/// Of equal messages from several connections the first goes on.
+pub mod arbitrate;
 
 /// What is received and not yet in the table, on disk.
 pub mod spool;
@@ -38,6 +41,9 @@ pub mod writer;
 
 /// Which records are settled, and how far the spool's position may move.
 pub mod window;
+
+/// Which stretches of a channel's time are complete, worked out from the spool's records.
+pub mod ledger;
 
 /// From the spool into the table.
 pub mod ship;

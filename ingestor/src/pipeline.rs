@@ -1,7 +1,7 @@
 //! The whole daemon: who runs, what connects them, how they stop. Only this file spawns.
 //!
 //! ```text
-//! socket --mpsc--> intake --append, fsync--> spool --read--> shipper --BatchWriteItem--> table
+//! sockets --mpsc--> intake: arbitrate --append, fsync--> spool --read--> shipper --BatchWriteItem--> table
 //!                  (thread)                        <--position--
 //! ```
 //!
@@ -9,22 +9,26 @@
 //! what is left is written after the next start.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use shared::channel::Channel;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::Intake;
+use crate::ledger::Ledger;
 use crate::report::Report;
 use crate::ship::Shipper;
 use crate::socket::Socket;
+use crate::spool::record::Record;
 use crate::spool::{Spool, SpoolError};
 use crate::status::{Part, Status};
 use crate::table::{self, TableError};
@@ -32,6 +36,8 @@ use crate::writer::Writer;
 
 /// Records between sockets and intake: several hundred milliseconds of the busiest bursts seen.
 const QUEUE: usize = 4_096;
+/// Channels of one connection. The exchange closes it without a word at the 1,025th.
+const CHANNELS: usize = 1_000;
 /// How often a store that cannot be reached at the start is tried again.
 const CHECK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -52,6 +58,9 @@ pub enum PipelineError {
         /// Why.
         source: std::io::Error,
     },
+    /// The spool's ledger was written by a later version, or is damaged.
+    #[error("the spool's ledger cannot be read: {0}")]
+    Ledger(#[from] serde_json::Error),
     /// A stage ended that should not.
     #[error("the {0} ended unexpectedly")]
     Ended(&'static str),
@@ -65,7 +74,7 @@ pub struct Pipeline {
     stop_within: Duration,
     stop: CancellationToken,
     finish: CancellationToken,
-    socket: JoinHandle<()>,
+    sockets: JoinSet<()>,
     intake: oneshot::Receiver<Result<(), SpoolError>>,
     shipper: JoinHandle<Result<(), PipelineError>>,
     server: JoinHandle<()>,
@@ -101,11 +110,14 @@ impl Pipeline {
         let (stop, finish) = (CancellationToken::new(), CancellationToken::new());
         let (records, received) = mpsc::channel(QUEUE);
 
-        let socket = Socket { config: config.clone(), clock: clock.clone(), status: status.clone(), records };
+        let sockets = spawn_sockets(&config, &clock, &status, &records, &stop);
+        drop(records);
         let intake = Intake { spool: spool.clone(), clock, status: status.clone(), sync_every: config.sync_every };
         let writer =
             Writer::new(client.clone(), config.table.clone(), config.writers, config.request_timeout, status.clone());
-        let shipper = Shipper::new(spool.clone(), writer, status.clone(), config.linger);
+        let names = config.channels.iter().map(Channel::as_str);
+        let ledger = Ledger::new(spool.daemon().to_owned(), names, spool.ledger()?.as_deref())?;
+        let shipper = Shipper::new(spool.clone(), writer, status.clone(), config.linger, ledger);
         let report = Report::new(status.clone(), spool.clone()).router();
         tracing::info!(
             channels = config.channels.len(),
@@ -114,7 +126,7 @@ impl Pipeline {
             "daemon started"
         );
         Ok(Pipeline {
-            socket: tokio::spawn(socket.run(stop.clone())),
+            sockets,
             intake: spawn_intake(intake, received),
             shipper: tokio::spawn(ship(shipper, client, config.clone(), status.clone(), reachable, finish.clone())),
             server: tokio::spawn(serve(listener, report)),
@@ -167,8 +179,8 @@ impl Pipeline {
     pub async fn stop(mut self) -> Result<Stopped, PipelineError> {
         let deadline = Instant::now() + self.stop_within;
         self.stop.cancel();
-        // The socket's end closes the intake's queue, and that ends the intake once everything is durable.
-        let _joined = (&mut self.socket).await;
+        // The sockets' end closes the intake's queue, and that ends the intake once everything is durable.
+        while self.sockets.join_next().await.is_some() {}
         match (&mut self.intake).await {
             Ok(Ok(())) => {}
             ended => return Err(intake_error(ended)),
@@ -185,6 +197,33 @@ impl Pipeline {
         self.server.abort();
         Ok(Stopped { left: self.spool.depth() })
     }
+}
+
+/// Every channel on each of the configured connections; spread over several where they are too many for one.
+fn spawn_sockets(
+    config: &Arc<Config>,
+    clock: &Arc<Clock>,
+    status: &Arc<Status>,
+    records: &mpsc::Sender<Record>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let opened = Arc::new(AtomicU32::new(0));
+    let parts = (0..config.connections).flat_map(|_| config.channels.chunks(CHANNELS));
+    (0..)
+        .zip(parts)
+        .map(|(place, channels)| Socket {
+            config: config.clone(),
+            clock: clock.clone(),
+            status: status.clone(),
+            records: records.clone(),
+            channels: channels.into(),
+            place,
+            opened: opened.clone(),
+        })
+        .fold(JoinSet::new(), |mut sockets, socket| {
+            sockets.spawn(socket.run(stop.clone()));
+            sockets
+        })
 }
 
 /// Ships once the table is known to be the right one.
@@ -211,10 +250,7 @@ async fn ship(
 }
 
 /// On a thread of its own: fsync blocks.
-fn spawn_intake(
-    intake: Intake,
-    received: mpsc::Receiver<crate::spool::record::Record>,
-) -> oneshot::Receiver<Result<(), SpoolError>> {
+fn spawn_intake(intake: Intake, received: mpsc::Receiver<Record>) -> oneshot::Receiver<Result<(), SpoolError>> {
     let (done, ended) = oneshot::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();

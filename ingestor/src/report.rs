@@ -57,6 +57,7 @@ impl Report {
             ("bitstamp_refused_total", &status.refused),
             ("bitstamp_received_total", &status.received),
             ("bitstamp_received_bytes_total", &status.received_bytes),
+            ("bitstamp_duplicates_total", &status.duplicates),
             ("bitstamp_durable_total", &status.durable),
             ("bitstamp_stored_total", &status.stored),
             ("bitstamp_quarantined_total", &status.quarantined),
@@ -65,6 +66,8 @@ impl Report {
             ("bitstamp_throttled_index_total", &status.throttled_index),
             ("bitstamp_write_failures_total", &status.failures),
             ("bitstamp_unprocessed_total", &status.unprocessed),
+            ("bitstamp_gaps_total", &status.gaps),
+            ("bitstamp_gap_us_total", &status.gap_micros),
         ] {
             self.counter(name, counter.get());
         }

@@ -8,15 +8,18 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
+use shared::channel::Channel;
 use shared::event::Event;
 use shared::frame::Frame;
 use shared::item;
 use shared::key::Keyed;
+use shared::time::Micros;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Batch, Entry};
+use crate::ledger::{self, Ledger, Mark};
 use crate::spool::quarantine::Entry as Quarantined;
 use crate::spool::record::{Content, Record};
 use crate::spool::{Spool, SpoolError};
@@ -41,6 +44,9 @@ pub struct Shipper {
     linger: Duration,
     durable: watch::Receiver<u64>,
     window: Window,
+    ledger: Ledger,
+    /// What records mean for the ledger, by sequence, until the position passes them.
+    marks: VecDeque<(u64, Mark)>,
     /// The records under way, by sequence, with what must be kept in case the table refuses them.
     open: HashMap<u64, Record>,
     open_bytes: usize,
@@ -55,7 +61,7 @@ pub struct Shipper {
 impl Shipper {
     /// A shipper that goes on at the spool's position.
     #[must_use]
-    pub fn new(spool: Arc<Spool>, writer: Writer, status: Arc<Status>, linger: Duration) -> Shipper {
+    pub fn new(spool: Arc<Spool>, writer: Writer, status: Arc<Status>, linger: Duration, ledger: Ledger) -> Shipper {
         let durable = spool.durable();
         let window = Window::new(*spool.position().borrow());
         Shipper {
@@ -65,6 +71,8 @@ impl Shipper {
             linger,
             durable,
             window,
+            ledger,
+            marks: VecDeque::new(),
             open: HashMap::new(),
             open_bytes: 0,
             batch: Batch::default(),
@@ -81,6 +89,7 @@ impl Shipper {
     ///
     /// [`SpoolError`]: final, the process must end.
     pub async fn run(mut self, finish: CancellationToken) -> Result<(), SpoolError> {
+        self.add_ledger();
         loop {
             self.start_writes();
             let may_read = self.ready.is_empty() && self.window.len() < WINDOW && self.open_bytes < WINDOW_BYTES;
@@ -95,7 +104,8 @@ impl Shipper {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if finish.is_cancelled() && !behind && self.window.is_empty() {
+            let settled = self.window.is_empty() && self.ledger.outbox().is_empty();
+            if finish.is_cancelled() && !behind && settled {
                 return Ok(());
             }
             let due = self.due;
@@ -103,7 +113,7 @@ impl Shipper {
                 Some(outcome) = self.writes.next(), if !self.writes.is_empty() => self.settle(outcome)?,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.send_batch(),
                 Ok(()) = self.durable.changed(), if may_read => {}
-                () = finish.cancelled(), if self.window.is_empty() => {}
+                () = finish.cancelled(), if settled => {}
             }
         }
     }
@@ -116,8 +126,13 @@ impl Shipper {
             self.window.read(sequence);
             match build(&record) {
                 Built::Nothing => done.push(sequence),
+                Built::Story(mark) => {
+                    self.marks.push_back((sequence, *mark));
+                    done.push(sequence);
+                }
                 Built::Refused(reason) => refused.push(Quarantined { sequence, reason, record }),
-                Built::Entry(mut entry, price) => {
+                Built::Entry(mut entry, mark, price) => {
+                    self.marks.push_back((sequence, mark));
                     self.status.event(&entry.channel, price.as_deref());
                     entry.sequences.push(sequence);
                     self.open_bytes += size(&record);
@@ -151,6 +166,26 @@ impl Shipper {
         }
     }
 
+    /// What the ledger wants written.
+    fn add_ledger(&mut self) {
+        for entry in self.ledger.take() {
+            if let ledger::Entry::Stretch(record) = &entry {
+                self.status.entered(record);
+            }
+            let key = entry.key();
+            let time = Micros(entry.time());
+            let channel = Channel::from_frame(entry.channel());
+            let first = matches!(entry, ledger::Entry::Channel(..));
+            let entry = Entry { sequences: Vec::new(), key, channel, time, item: entry.to_item(), ledger: Some(entry) };
+            if first {
+                let writer = self.writer.clone();
+                self.writes.push(Box::pin(async move { writer.write_first(entry).await }));
+            } else {
+                self.add(entry);
+            }
+        }
+    }
+
     fn start_writes(&mut self) {
         while self.writes.len() < self.writer.writers() {
             let Some(entries) = self.ready.pop_front() else { return };
@@ -162,7 +197,10 @@ impl Shipper {
     fn settle(&mut self, outcome: Outcome) -> Result<(), SpoolError> {
         let mut done = Vec::new();
         for entry in outcome.stored {
-            self.status.stored(&entry.channel, entry.time);
+            match &entry.ledger {
+                Some(entry) => self.ledger.settle(entry),
+                None => self.status.stored(&entry.channel, entry.time),
+            }
             for sequence in &entry.sequences {
                 self.close(*sequence);
             }
@@ -170,6 +208,10 @@ impl Shipper {
         }
         let mut refused = Vec::new();
         for (entry, reason) in outcome.refused {
+            if let Some(entry) = &entry.ledger {
+                tracing::error!(?entry, reason, "the table refuses an entry of the ledger");
+                self.ledger.settle(entry);
+            }
             for sequence in entry.sequences {
                 if let Some(record) = self.close(sequence) {
                     refused.push(Quarantined { sequence, reason: reason.clone(), record });
@@ -199,10 +241,16 @@ impl Shipper {
     }
 
     fn acknowledge(&mut self, sequences: &[u64]) -> Result<(), SpoolError> {
-        let position = sequences.iter().map(|sequence| self.window.settle(*sequence)).max();
-        if let Some(position) = position {
-            tokio::task::block_in_place(|| self.spool.acknowledge(position))?;
+        for sequence in sequences {
+            self.window.settle(*sequence);
         }
+        let position = self.window.position();
+        while let Some((_, mark)) = self.marks.pop_front_if(|(sequence, _)| *sequence < position) {
+            self.ledger.apply(mark);
+        }
+        let saved = self.ledger.save();
+        tokio::task::block_in_place(|| self.spool.acknowledge(position, saved.as_deref()))?;
+        self.add_ledger();
         if self.status.intake_stopped.load(Ordering::Relaxed) && self.spool.has_room() {
             self.status.intake_stopped.store(false, Ordering::Relaxed);
         }
@@ -212,17 +260,24 @@ impl Shipper {
 
 /// What becomes of a record.
 enum Built {
-    /// Nothing to store: the connection's own story.
+    /// Nothing to store.
     Nothing,
+    /// What happened to a connection: for the ledger.
+    Story(Box<Mark>),
     /// For the quarantine.
     Refused(String),
-    /// For the table, with the price for the status.
-    Entry(Box<Entry>, Option<String>),
+    /// For the table, with what it means for the ledger and the price for the status.
+    Entry(Box<Entry>, Mark, Option<String>),
 }
 
 fn build(record: &Record) -> Built {
     let text = match &record.content {
-        Content::Story(_) => return Built::Nothing,
+        Content::Story(json) => {
+            return match serde_json::from_slice(json) {
+                Ok(story) => Built::Story(Box::new(Mark::Story(record.connection, record.received_at.0, story))),
+                Err(error) => Built::Refused(format!("a story that this version does not know: {error}")),
+            };
+        }
         Content::Refused(reason) => return Built::Refused(reason.clone()),
         Content::Binary(_) => return Built::Refused("binary message; the exchange sends text only".to_owned()),
         Content::Text(text) => text,
@@ -242,8 +297,12 @@ fn entry(event: Event, record: &Record) -> Built {
         Err(error) => return Built::Refused(error.to_string()),
     };
     let (key, time) = (keyed.key.clone(), keyed.time.unwrap_or(record.received_at));
+    let mark = Mark::event(&event, time);
     match item::from_keyed(event, keyed, record.received_at) {
-        Ok(item) => Built::Entry(Box::new(Entry { sequences: Vec::new(), key, channel, time, item }), price),
+        Ok(item) => {
+            let entry = Entry { sequences: Vec::new(), key, channel, time, item, ledger: None };
+            Built::Entry(Box::new(entry), mark, price)
+        }
         Err(error) => Built::Refused(error.to_string()),
     }
 }

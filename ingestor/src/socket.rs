@@ -1,11 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
+use shared::channel::Channel;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
@@ -14,11 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::liveness::Liveness;
 use crate::socket::line::Line;
 use crate::spool::record::{Record, Story};
 use crate::status::{Part, Status};
-use crate::subscriptions::Subscriptions;
 
 /// An open connection.
 mod line;
@@ -33,6 +31,8 @@ const STABLE: Duration = Duration::from_secs(60);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// What a close handshake may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+/// Between the openings of two sockets, so that not all reach their age limit at once.
+const STAGGER: Duration = Duration::from_millis(500);
 /// How often a stopped intake is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -49,6 +49,36 @@ pub struct Socket {
     pub status: Arc<Status>,
     /// Where records go: the intake.
     pub records: mpsc::Sender<Record>,
+    /// What it subscribes to.
+    pub channels: Arc<[Channel]>,
+    /// Which of the daemon's sockets it is, from zero: they open one after the other.
+    pub place: u32,
+    /// Connections opened by all sockets of this run, for their numbers.
+    pub opened: Arc<AtomicU32>,
+}
+
+/// When to try again.
+struct Retry {
+    backoff: Backoff,
+    immediate: bool,
+}
+
+impl Retry {
+    fn new() -> Retry {
+        Retry { backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), immediate: true }
+    }
+
+    /// The first attempt is immediate.
+    fn wait(&mut self) -> Duration {
+        if std::mem::take(&mut self.immediate) { Duration::ZERO } else { self.backoff.wait() }
+    }
+
+    /// A connection ended; after a good one the next attempt is immediate again.
+    fn note(&mut self, lasted: Duration) {
+        if lasted >= STABLE {
+            *self = Retry::new();
+        }
+    }
 }
 
 /// Why a connection ended.
@@ -60,6 +90,8 @@ enum Lost {
     SpoolFull,
     #[error("the exchange asked for a reconnect")]
     ReconnectRequested,
+    #[error("it reached its age limit")]
+    Aged,
     #[error("no answer to ping or heartbeat")]
     Mute,
     #[error("the exchange closed the connection: {0}")]
@@ -75,39 +107,85 @@ enum Lost {
 impl Socket {
     /// Runs until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut immediate = true;
-        let mut connection = 0;
-        while !stop.is_cancelled() {
-            if self.status.intake_stopped.load(Ordering::Relaxed) {
-                sleep(LOOK_AGAIN, &stop).await;
-                continue;
-            }
-            connection += 1;
-            let opened = Instant::now();
-            let lost = match self.open(&stop).await {
-                Ok(stream) => self.serve(stream, connection, &stop).await,
-                Err(lost) => self.unreachable(lost),
+        sleep(STAGGER * self.place, &stop).await;
+        let mut retry = Retry::new();
+        let Some(mut line) = self.establish(&mut retry, &stop).await else { return };
+        loop {
+            let lost = line.run(&stop).await;
+            let next = match lost {
+                Lost::ReconnectRequested | Lost::Aged => self.replace(&mut line, &stop).await,
+                _ => None,
             };
-            self.record(Story::Lost { reason: lost.to_string() }.record(connection, self.clock.now())).await;
-            if matches!(lost, Lost::Stopped) {
-                return;
+            retry.note(line.opened.elapsed());
+            line.end(lost).await;
+            line = match next {
+                Some(next) => next,
+                None => match self.establish(&mut retry, &stop).await {
+                    Some(next) => next,
+                    None => return,
+                },
+            };
+        }
+    }
+
+    /// Make before break: the old line goes on until every subscription of the new one is confirmed, and until it is proved
+    /// that the old one has delivered everything up to then. `None`: stopped.
+    async fn replace<'socket>(
+        &'socket self,
+        line: &mut Line<'socket>,
+        stop: &CancellationToken,
+    ) -> Option<Line<'socket>> {
+        let replaced = stop.child_token();
+        // An orderly replacement is no failure: it does not wait, however many there were.
+        let mut retry = Retry::new();
+        // Both run to their end: a line that is dropped in the middle of a message would lose it.
+        let (next, left) = tokio::join!(
+            async {
+                let next = self.establish(&mut retry, stop).await;
+                replaced.cancel();
+                next
+            },
+            line.leave(&replaced, stop),
+        );
+        if let Err(lost) = left {
+            tracing::warn!(connection = line.connection, reason = %lost, "connection lost before it was replaced");
+        }
+        next
+    }
+
+    /// Tries until a connection is open and all its subscriptions are confirmed. `None`: stopped.
+    async fn establish<'socket>(&'socket self, retry: &mut Retry, stop: &CancellationToken) -> Option<Line<'socket>> {
+        loop {
+            while self.status.intake_stopped.load(Ordering::Relaxed) && !stop.is_cancelled() {
+                sleep(LOOK_AGAIN, stop).await;
             }
-            self.status.losses.add(1);
-            tracing::warn!(connection, reason = %lost, "connection lost");
-            if opened.elapsed() >= STABLE {
-                backoff.reset();
-                immediate = true;
+            sleep(retry.wait(), stop).await;
+            if stop.is_cancelled() {
+                return None;
             }
-            if !std::mem::take(&mut immediate) {
-                sleep(backoff.wait(), &stop).await;
+            let connection = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+            let mut line = match self.open(stop).await {
+                Ok(stream) => self.line(stream, connection).await,
+                Err(lost) => {
+                    let sentence = format!("{} cannot be reached: {lost}", self.config.url);
+                    self.status.set_trouble(Part::Exchange, Some(sentence));
+                    self.note_loss(connection, &lost).await;
+                    continue;
+                }
+            };
+            match line.confirm(stop).await {
+                Ok(()) => return Some(line),
+                Err(lost) => line.end(lost).await,
             }
         }
     }
 
-    fn unreachable(&self, lost: Lost) -> Lost {
-        self.status.set_trouble(Part::Exchange, Some(format!("{} cannot be reached: {lost}", self.config.url)));
-        lost
+    async fn note_loss(&self, connection: u32, lost: &Lost) {
+        self.record(Story::Lost { reason: lost.to_string() }.record(connection, self.clock.now())).await;
+        if !matches!(lost, Lost::Stopped) {
+            self.status.losses.add(1);
+            tracing::warn!(connection, reason = %lost, "connection lost");
+        }
     }
 
     async fn open(&self, stop: &CancellationToken) -> Result<Stream, Lost> {
@@ -124,31 +202,12 @@ impl Socket {
         }
     }
 
-    /// Serves an open connection until it ends.
-    async fn serve(&self, stream: Stream, connection: u32, stop: &CancellationToken) -> Lost {
+    async fn line(&self, stream: Stream, connection: u32) -> Line<'_> {
         self.status.connects.add(1);
         self.status.connections.add(1);
         self.status.set_trouble(Part::Exchange, None);
         self.record(Story::Connected.record(connection, self.clock.now())).await;
-        let now = Instant::now();
-        let mut line = Line {
-            socket: self,
-            stream,
-            connection,
-            liveness: Liveness::new(self.config.liveness, now),
-            subscriptions: Subscriptions::asked(&self.config.channels, self.config.confirm_within, now),
-        };
-        let lost = match line.subscribe(&self.config.channels).await {
-            Ok(()) => line.run(stop).await.err().unwrap_or(Lost::Stopped),
-            Err(lost) => lost,
-        };
-        self.status.connections.sub(1);
-        self.status.subscriptions.sub(line.subscriptions.confirmed() as u64);
-        if matches!(lost, Lost::Stopped | Lost::SpoolFull | Lost::ReconnectRequested) {
-            // The exchange may not answer; the connection is over either way.
-            let _closed = tokio::time::timeout(CLOSE_WITHIN, line.stream.close(None)).await;
-        }
-        lost
+        Line::new(self, stream, connection)
     }
 
     async fn record(&self, record: Record) {

@@ -5,7 +5,7 @@
 //! - keyspaces `segment-<first sequence, 20 digits>`: key = sequence (u64, big endian), value = [`crate::spool::record`]; sequences rise by
 //!   one without a hole across segments;
 //! - keyspace `meta`: `format` = 1; `position` = the first sequence that is not settled; `clock` = the latest received time;
-//!   `bytes-<segment>` = what a full segment holds;
+//!   `bytes-<segment>` = what a full segment holds; `daemon` = whose it is; `ledger` = [`crate::ledger`] as of the position;
 //! - keyspace `quarantine`: [`crate::spool::quarantine`].
 //!
 //! # What happens
@@ -28,7 +28,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use shared::time::Micros;
 use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
 
+use crate::clock::system_micros;
 use crate::spool::quarantine::Quarantine;
 use crate::spool::record::{Record, RecordError};
 use crate::spool::segment::Segments;
@@ -91,6 +93,7 @@ pub struct Spool {
     /// The first sequence that is not settled yet.
     position: watch::Sender<u64>,
     clock: Mutex<Micros>,
+    daemon: String,
 }
 
 impl Spool {
@@ -123,6 +126,7 @@ impl Spool {
         let position = position.max(segments.first());
         let clock = Micros(get_number(&meta, "clock")?.unwrap_or(0)).max(segments.last_received()?);
         let quarantine = Quarantine::open(&database)?;
+        let daemon = identity(&meta, folder)?;
         database.persist(PersistMode::SyncAll).map_err(storage("opening"))?;
         Ok(Spool {
             durable: watch::Sender::new(segments.next()),
@@ -133,6 +137,7 @@ impl Spool {
             meta,
             quarantine,
             max_bytes,
+            daemon,
         })
     }
 
@@ -198,20 +203,46 @@ impl Spool {
     }
 
     /// Everything before `position` is in the table or in the quarantine: moves the position and gives back the space of
-    /// whole segments. Never moves back.
+    /// whole segments. Never moves back. `ledger` is saved with it, both or neither.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Storage`]: final.
-    pub fn acknowledge(&self, position: u64) -> Result<(), SpoolError> {
-        if position <= *self.position.borrow() {
+    pub fn acknowledge(&self, position: u64, ledger: Option<&[u8]>) -> Result<(), SpoolError> {
+        let moves = position > *self.position.borrow();
+        if !moves && ledger.is_none() {
             return Ok(());
         }
         let clock = *lock(&self.clock);
-        self.meta.insert("position", position.to_be_bytes()).map_err(storage("acknowledging"))?;
-        self.meta.insert("clock", clock.0.to_be_bytes()).map_err(storage("acknowledging"))?;
+        let mut batch = self.database.batch();
+        if let Some(ledger) = ledger {
+            batch.insert(&self.meta, "ledger", ledger);
+        }
+        if moves {
+            batch.insert(&self.meta, "position", position.to_be_bytes());
+            batch.insert(&self.meta, "clock", clock.0.to_be_bytes());
+        }
+        batch.commit().map_err(storage("acknowledging"))?;
+        if !moves {
+            return Ok(());
+        }
         self.position.send_replace(position);
         lock(&self.segments).release(&self.database, &self.meta, position)
+    }
+
+    /// The ledger as it was saved last.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Storage`].
+    pub fn ledger(&self) -> Result<Option<Vec<u8>>, SpoolError> {
+        Ok(self.meta.get("ledger").map_err(storage("reading"))?.map(|bytes| bytes.to_vec()))
+    }
+
+    /// Whose records these are: the machine's name and a number that was drawn when the spool was created.
+    #[must_use]
+    pub fn daemon(&self) -> &str {
+        &self.daemon
     }
 
     /// What could not be stored.
@@ -260,6 +291,19 @@ impl Spool {
 /// Small memtables: what is not flushed is memory.
 fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(2 << 20)
+}
+
+/// Two daemons never share it, not even those of one machine or of a copied disk image that began without a spool.
+fn identity(meta: &Keyspace, folder: &Path) -> Result<String, SpoolError> {
+    if let Some(name) = meta.get("daemon").map_err(storage("reading"))? {
+        return Ok(String::from_utf8_lossy(&name).into_owned());
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "unnamed" } else { host.trim() };
+    let seed = format!("{host} {} {} {}", folder.display(), std::process::id(), system_micros());
+    let name = format!("{host}-{:016x}", xxh3_64(seed.as_bytes()));
+    meta.insert("daemon", name.as_bytes()).map_err(storage("creating"))?;
+    Ok(name)
 }
 
 fn storage(doing: &'static str) -> impl Fn(fjall::Error) -> SpoolError {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared::channel::Channel;
+use shared::coverage::{Record, State, Stretch};
 use shared::time::Micros;
 
 /// What the daemon knows of itself. Stages count here; metrics, health and the terminal read here.
@@ -23,11 +24,13 @@ pub struct Status {
     pub exchange_errors: Counter,
     /// Messages that could not be received: too large, not UTF-8.
     pub refused: Counter,
-    /// Data messages received, their bytes, and how many of them are durable.
+    /// Data messages received, on whichever connection.
     pub received: Counter,
+    /// Data messages that another connection had delivered before; they need not be kept.
+    pub duplicates: Counter,
     /// Bytes of data messages received.
     pub received_bytes: Counter,
-    /// Data messages that are durable in the spool, of this run.
+    /// Data messages that are durable in the spool, of this run, each copy counted.
     pub durable: Counter,
     /// The longest time from a frame's arrival to the fsync that covered it, in the last sync, in microseconds.
     pub sync_micros: Gauge,
@@ -51,6 +54,10 @@ pub struct Status {
     pub write_micros: Gauge,
     /// The exchange's time of the newest event in the table, microseconds since the Unix epoch.
     pub newest_stored: Gauge,
+    /// Gaps entered into the ledger, over all channels.
+    pub gaps: Counter,
+    /// Their time in microseconds, over all channels.
+    pub gap_micros: Counter,
     /// Whether the spool is full and intake stopped.
     pub intake_stopped: AtomicBool,
     channels: Mutex<BTreeMap<Channel, ChannelStatus>>,
@@ -100,6 +107,16 @@ impl Status {
         let status = entry(&mut channels, channel);
         status.stored += 1;
         status.newest = status.newest.max(time);
+    }
+
+    /// Notes an entry of the ledger.
+    pub fn entered(&self, record: &Record) {
+        let Stretch { from, through, state, reason } = &record.stretch;
+        if *state == State::Gap {
+            self.gaps.add(1);
+            self.gap_micros.add(through - from + 1);
+            tracing::warn!(channel = record.channel, from, through, reason, "gap");
+        }
     }
 
     /// The channels and what is known of them.

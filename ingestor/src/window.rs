@@ -14,6 +14,12 @@ impl Window {
         Window { position, settled: VecDeque::new() }
     }
 
+    /// The first sequence that is not settled.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The first sequence that was not read yet.
     #[must_use]
     pub fn next(&self) -> u64 {

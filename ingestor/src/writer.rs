@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::{PutRequest, ReturnConsumedCapacity, WriteRequest};
 use shared::key::Key;
 use tokio::time::Instant;
@@ -115,6 +116,42 @@ impl Writer {
             parts.retain(|part| !part.is_empty());
         }
         outcome
+    }
+
+    /// Writes an item unless there is one under its key, however long that takes: the first of several daemons counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Writer::write`].
+    pub async fn write_first(&self, entry: Entry) -> Outcome {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        loop {
+            let request = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(entry.item.clone()))
+                .condition_expression("attribute_not_exists(id)")
+                .send();
+            self.status.attempts.add(1);
+            let sentence = match tokio::time::timeout(self.patience, request).await {
+                Ok(Ok(_)) => return Outcome { stored: vec![entry], ..Outcome::default() },
+                Ok(Err(error)) => match error.as_service_error() {
+                    Some(service) if service.is_conditional_check_failed_exception() => {
+                        return Outcome { stored: vec![entry], ..Outcome::default() };
+                    }
+                    Some(service) if service.code() == Some("ValidationException") => {
+                        let reason = service.message().unwrap_or("not valid").to_owned();
+                        return Outcome { refused: vec![(entry, reason)], ..Outcome::default() };
+                    }
+                    service => service.map_or("the store cannot be reached".to_owned(), ToString::to_string),
+                },
+                Err(_) => "the store did not answer in time".to_owned(),
+            };
+            self.status.failures.add(1);
+            self.status.set_trouble(Part::Table, Some(sentence));
+            tokio::time::sleep(backoff.wait()).await;
+        }
     }
 
     /// One request.

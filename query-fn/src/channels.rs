@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::AttributeValue;
+pub use shared::coverage::CHANNELS;
 use shared::{
     channel::Channel,
     item::Item,
@@ -14,10 +15,6 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The reserved channel that has one item for each channel ever subscribed. The daemon writes it: `microtimestamp` is the
-/// channel's name, `nmicrotimestamp` when it was first subscribed (microseconds since the Unix epoch, the daemon's clock),
-/// `id` the xxh3-64 of the name.
-pub const CHANNELS: &str = "_channels";
 /// The CSV columns of the list.
 pub const COLUMNS: Columns = &["channel", "family", "market", "first_subscribed"];
 

@@ -29,3 +29,6 @@ pub mod item;
 
 /// The table and its index: names, keys, and whether a given table is one.
 pub mod table;
+
+/// Which stretches of a channel's time are complete: records of the ledger, and their union.
+pub mod coverage;

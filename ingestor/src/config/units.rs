@@ -19,15 +19,16 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "more than a file system holds".to_owned())
 }
 
-/// A reader of `25ms`, `5s`, `2min` between two bounds.
+/// A reader of `25ms`, `5s`, `2min`, `24h` between two bounds.
 pub fn duration(low: Duration, high: Duration) -> impl Fn(&str) -> Result<Duration, String> {
     move |text| {
         let (number, unit) = split(text);
-        let expected = || "expected a number and ms, s or min".to_owned();
+        let expected = || "expected a number and ms, s, min or h".to_owned();
         let millis = match unit {
             "ms" => 1,
             "s" => 1_000,
             "min" => 60_000,
+            "h" => 3_600_000,
             _ => return Err(expected()),
         };
         let number: u64 = number.parse().map_err(|_| expected())?;

@@ -91,6 +91,11 @@ pub enum Story {
         /// The channel.
         channel: String,
     },
+    /// The exchange answered a heartbeat: whatever it sent until then has arrived and stands before this record.
+    Proved {
+        /// When the heartbeat left, microseconds since the Unix epoch by the daemon's clock.
+        through: u64,
+    },
     /// Closed, by whom and why.
     Lost {
         /// In words.

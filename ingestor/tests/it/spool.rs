@@ -71,7 +71,7 @@ proptest! {
                 }
                 Step::Acknowledge { part } => {
                     position += (durable - position) * part / 10;
-                    spool.acknowledge(position).unwrap();
+                    spool.acknowledge(position, None).unwrap();
                     prop_assert_eq!(*spool.position().borrow(), position);
                 }
                 Step::Reopen => {
@@ -101,7 +101,7 @@ fn settled_segments_give_their_space_back() {
     }
     assert!(spool.is_full(), "{} bytes", spool.bytes());
     assert!(!spool.has_room());
-    spool.acknowledge(sequence).unwrap();
+    spool.acknowledge(sequence, None).unwrap();
     assert!(spool.has_room() && spool.bytes() <= BOUND / 8 + 500_000, "{} bytes", spool.bytes());
 }
 
