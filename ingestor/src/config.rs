@@ -38,7 +38,7 @@ pub const SETTINGS: [Setting; 21] = [
         "channels",
         "NAME,NAME",
         "live_trades_btcusd,live_orders_btcusd,live_trades_ethusd,live_orders_ethusd",
-        "Channels to capture, e.g. live_trades_btcusd,live_orders_btcusd",
+        "Channels to capture, e.g. live_trades_btcusd,live_orders_*; `*` is every market",
     ),
     setting("url", "URL", "wss://ws.bitstamp.net", "The exchange's WebSocket"),
     setting(
@@ -100,7 +100,7 @@ pub const SETTINGS: [Setting; 21] = [
 /// Where the daemon gets everything it may decide on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to subscribe to; not empty, no name twice.
+    /// What to subscribe to; not empty, no name twice; a market `*` is every market.
     pub channels: Vec<Channel>,
     /// The exchange's WebSocket, `ws://` or `wss://`.
     pub url: String,

@@ -12,6 +12,9 @@ pub mod clock;
 /// What the daemon knows of itself: counters, depths, ages.
 pub mod status;
 
+/// The exchange's markets: channels checked, wildcards expanded.
+pub mod markets;
+
 /// Waiting between attempts: exponential, jittered, capped.
 pub mod backoff;
 

@@ -38,7 +38,9 @@ async fn main() -> ExitCode {
         Err(error) => {
             report(&error);
             match (error.downcast_ref::<Faults>(), error.downcast_ref::<PipelineError>()) {
-                (Some(_), _) | (_, Some(PipelineError::Table(_))) => ExitCode::from(EXIT_CONFIG),
+                (Some(_), _) | (_, Some(PipelineError::Table(_) | PipelineError::Config(_))) => {
+                    ExitCode::from(EXIT_CONFIG)
+                }
                 (_, Some(PipelineError::Spool(_))) => ExitCode::from(EXIT_DISK),
                 _ => ExitCode::FAILURE,
             }

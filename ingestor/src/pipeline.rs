@@ -22,9 +22,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Faults};
 use crate::intake::Intake;
 use crate::ledger::Ledger;
+use crate::markets;
 use crate::report::Report;
 use crate::ship::Shipper;
 use crate::socket::Socket;
@@ -50,6 +51,9 @@ pub enum PipelineError {
     /// The table is not one that events can be written to.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A market that the exchange does not have, or a wildcard that cannot be expanded.
+    #[error(transparent)]
+    Config(#[from] Faults),
     /// The address for metrics and health is taken.
     #[error("cannot listen on {address}: {source}; stop what uses it or set --listen")]
     Listen {
@@ -99,7 +103,8 @@ impl Pipeline {
             Err(TableError::Unreachable { .. }) => false,
             Err(error) => return Err(error.into()),
         };
-        let config = Arc::new(config);
+        let channels = markets::channels(&config).await?;
+        let config = Arc::new(Config { channels, ..config });
         let status = Arc::new(Status::default());
         let spool = Arc::new(Spool::open(&config.spool_dir, config.spool_max)?);
         let clock = Arc::new(Clock::after(spool.clock()));

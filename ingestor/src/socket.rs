@@ -192,7 +192,12 @@ impl Socket {
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.config.max_message))
             .max_frame_size(Some(self.config.max_message));
-        let connect = connect_async_tls_with_config(self.config.url.as_str(), Some(limits), true, Some(tls()));
+        let connect = connect_async_tls_with_config(
+            self.config.url.as_str(),
+            Some(limits),
+            true,
+            Some(Connector::Rustls(Arc::new(tls()))),
+        );
         tokio::select! {
             () = stop.cancelled() => Err(Lost::Stopped),
             opened = tokio::time::timeout(CONNECT_WITHIN, connect) => match opened {
@@ -225,13 +230,12 @@ async fn sleep(wait: Duration, stop: &CancellationToken) {
 
 /// The TLS backend stands here alone, so that it can be changed: one report speaks of handshakes that failed with rustls
 /// in an environment where others worked.
-fn tls() -> Connector {
+pub(crate) fn tls() -> ClientConfig {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider supports the default versions")
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    Connector::Rustls(Arc::new(config))
+        .with_no_client_auth()
 }

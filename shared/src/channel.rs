@@ -94,6 +94,9 @@ pub enum ChannelError {
     /// A known family without a market, which the exchange refuses.
     #[error("channel `{0}` names no market; expected a form like `{0}_btcusd`")]
     NoMarket(String),
+    /// A wildcard in a family whose markets are not known.
+    #[error("`{0}` is no family with markets; wildcards are live_trades_*, live_orders_* and the like")]
+    Wildcard(String),
     /// Longer than a subscription message may carry: the exchange closes on messages of 513 bytes.
     #[error("channel `{0}` is longer than 400 bytes")]
     TooLong(String),
@@ -105,7 +108,8 @@ const MAX_LENGTH: usize = 400;
 impl FromStr for Channel {
     type Err = ChannelError;
 
-    /// Takes a name that a person configured: lower-case letters, digits, `_` and `-`.
+    /// Takes a name that a person configured: lower-case letters, digits, `_` and `-`; `*` in the place of a market, for
+    /// every market.
     fn from_str(name: &str) -> Result<Channel, ChannelError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if name.is_empty() {
@@ -113,6 +117,14 @@ impl FromStr for Channel {
         }
         if name.len() > MAX_LENGTH {
             return Err(ChannelError::TooLong(name.to_owned()));
+        }
+        // Every market of a known family.
+        let (name, wildcard) = name.strip_suffix("_*").map_or((name, false), |prefix| (prefix, true));
+        if wildcard && Family::WITH_MARKET.iter().any(|(_, family)| name == *family) {
+            return Ok(Channel(format!("{name}_*")));
+        }
+        if wildcard {
+            return Err(ChannelError::Wildcard(name.to_owned()));
         }
         if !name.chars().all(allowed) {
             let suggestion = name.to_ascii_lowercase().chars().filter(|c| allowed(*c)).collect();
@@ -154,6 +166,8 @@ mod tests {
         assert_eq!("".parse::<Channel>(), Err(ChannelError::Empty));
         assert_eq!("live_trades_".parse::<Channel>(), Err(ChannelError::NoMarket("live_trades".to_owned())));
         assert_eq!("live_trades".parse::<Channel>(), Err(ChannelError::NoMarket("live_trades".to_owned())));
+        assert_eq!("live_trades_*".parse::<Channel>().unwrap().market(), Some("*"));
+        assert_eq!("lively_*".parse::<Channel>(), Err(ChannelError::Wildcard("lively".to_owned())));
         assert!(matches!("a".repeat(401).parse::<Channel>(), Err(ChannelError::TooLong(_))));
     }
 }

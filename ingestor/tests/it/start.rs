@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 
-use crate::support::{Bench, command};
+use crate::support::{Bench, command, until};
 
 fn run(settings: &BTreeMap<String, String>) -> (Option<i32>, String) {
     let output = tokio::task::block_in_place(|| command(settings).stderr(Stdio::piped()).output().unwrap());
@@ -89,4 +89,38 @@ async fn a_taken_port_is_named_with_the_remedy() {
     let (code, said) = run(&settings);
     assert_eq!(code, Some(1), "{said}");
     assert!(last_words(&said).contains("stop what uses it or set --listen"), "{said}");
+}
+
+/// The exchange would confirm the subscription and stay silent for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_market_that_the_exchange_does_not_have_is_refused() {
+    let bench = Bench::new(83, 1.0).await;
+    let mut settings = bench.settings();
+    settings.insert("channels".to_owned(), "live_trades_btcusf,live_orders_btcusd".to_owned());
+    let (code, said) = run(&settings);
+    assert_eq!(code, Some(78), "{said}");
+    let words = last_words(&said);
+    assert!(
+        words.contains("`live_trades_btcusf`: the exchange has no market `btcusf`; did you mean `btcusd`?"),
+        "{said}"
+    );
+
+    settings.insert("rest_url".to_owned(), "http://127.0.0.1:9".to_owned());
+    settings.insert("channels".to_owned(), "live_trades_*".to_owned());
+    let (code, said) = run(&settings);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(last_words(&said).contains("`live_trades_*` cannot be expanded: the exchange's markets"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wildcards_are_every_market_of_the_exchange() {
+    let bench = Bench::new(84, 1.0).await;
+    let mut settings = bench.settings();
+    settings.insert("channels".to_owned(), "live_trades_*,order_book_btcusd".to_owned());
+    let daemon = bench.start(&settings).await;
+    let markets = ingestor::markets::Markets::fetch(&bench.simulator.rest_url()).await.unwrap();
+    let expected = markets.resolve(&["live_trades_*".parse().unwrap()]).unwrap().len() + 1;
+    assert!(expected > 2);
+    until("all subscribed", || bench.simulator.subscriptions() == expected).await;
+    daemon.stop().await.unwrap();
 }

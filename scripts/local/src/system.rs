@@ -96,7 +96,8 @@ impl System {
             (None, Source::Exchange(url)) => url.clone(),
             (None, Source::Simulator(_)) => unreachable!("a simulator was started for it"),
         };
-        let config = daemon(&options, url, endpoint_url, region)?;
+        let rest_url = simulator.as_ref().map(Simulator::rest_url);
+        let config = daemon(&options, url, rest_url, endpoint_url, region)?;
         let client = ingestor::table::connect(&config).await;
         let create = matches!(options.place, Place::File(_));
         store::prepare(&client, &config.table, create).await?;
@@ -188,6 +189,7 @@ impl Captured {
 fn daemon(
     options: &Options,
     url: String,
+    rest_url: Option<String>,
     endpoint_url: Option<String>,
     region: Option<String>,
 ) -> anyhow::Result<Config> {
@@ -198,6 +200,7 @@ fn daemon(
         ("spool_dir".to_owned(), options.data.join("spool").display().to_string()),
         ("listen".to_owned(), options.metrics.to_string()),
     ]);
+    settings.extend(rest_url.map(|url| ("rest_url".to_owned(), url)));
     settings.extend(endpoint_url.map(|url| ("endpoint_url".to_owned(), url)));
     settings.extend(region.map(|region| ("region".to_owned(), region)));
     Ok(Config::read(&settings, &BTreeMap::new(), None)?)
