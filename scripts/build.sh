@@ -8,9 +8,14 @@
 #   --only PART     function, or a Debian architecture: amd64, arm64
 #   --dry-run       prints the commands
 #
-# Needs cargo-deb, and for an architecture that is not this machine's cargo-zigbuild with ziglang (pip install cargo-zigbuild
-# ziglang; rustup target add aarch64-unknown-linux-gnu). The result does not depend on the machine's C library: 2.34 is asked for,
-# which Amazon Linux 2023 and Debian 12 both have.
+# Examples:
+#   scripts/build.sh                     everything that scripts/deploy.sh uploads
+#   scripts/build.sh --only amd64        a package for a Debian machine of your own
+#
+# Needs cargo-deb (cargo install --locked cargo-deb@3.8.0), and for an architecture that is not this machine's cargo-zigbuild (pip
+# install cargo-zigbuild ziglang; rustup target add aarch64-unknown-linux-gnu). With zig the result does not depend on the machine's
+# C library: 2.34 is asked for, which Amazon Linux 2023 and Debian 12 both have. Without it, for this machine's own architecture, it
+# needs what this machine has. The same commit and tools make the same bytes, wherever the checkout lies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,18 +40,25 @@ wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 need() { # command, how to get it
     [ -n "$dry" ] || command -v "$1" >/dev/null || { echo "build.sh: $1 is missing: $2" >&2; exit 1; }
 }
-zig() { need cargo-zigbuild 'pip install cargo-zigbuild ziglang'; }
+zig() { need cargo-zigbuild 'pip install cargo-zigbuild ziglang; rustup target add aarch64-unknown-linux-gnu'; }
+made() { # file: what it is, for who compares
+    [ -n "$dry" ] || { stat --printf '%n: %s bytes, sha256 ' "$1"; sha256sum "$1" | cut -d' ' -f1; }
+}
 # The same sources make the same bytes: no paths of this machine in them, and times of the last commit.
-export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$PWD=. --remap-path-prefix=$target=target"
+export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$target=target"
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
+# By the linker, since the machine's own strip knows one architecture. A panic still names its file and line.
+export CARGO_PROFILE_RELEASE_STRIP=symbols
 
 if wanted function; then
     zig
     run cargo zigbuild --locked --profile lambda -p query-fn --target "aarch64-unknown-linux-gnu.$glibc"
     run mkdir -p target/lambda
-    run install -m 755 target/aarch64-unknown-linux-gnu/lambda/query-fn target/lambda/bootstrap
-    run touch --date "@$SOURCE_DATE_EPOCH" target/lambda/bootstrap
+    run install -m 755 "$target/aarch64-unknown-linux-gnu/lambda/query-fn" target/lambda/bootstrap
     run rm -f target/lambda/query-fn.zip
     run python3 -c 'import sys, time, zipfile
 archive, file, epoch = sys.argv[1:]
@@ -54,21 +66,24 @@ entry = zipfile.ZipInfo("bootstrap", time.gmtime(int(epoch))[:6])
 entry.external_attr, entry.compress_type = 0o100755 << 16, zipfile.ZIP_DEFLATED
 zipfile.ZipFile(archive, "w").writestr(entry, open(file, "rb").read(), compresslevel=9)' \
         target/lambda/query-fn.zip target/lambda/bootstrap "$SOURCE_DATE_EPOCH"
+    made target/lambda/bootstrap
+    made target/lambda/query-fn.zip
 fi
 
 for architecture in amd64 arm64; do
     wanted "$architecture" || continue
-    need cargo-deb 'cargo install cargo-deb'
+    need cargo-deb 'cargo install --locked cargo-deb@3.8.0'
     case $architecture in
-        amd64) target=x86_64-unknown-linux-gnu ;;
-        arm64) target=aarch64-unknown-linux-gnu ;;
+        amd64) triple=x86_64-unknown-linux-gnu ;;
+        arm64) triple=aarch64-unknown-linux-gnu ;;
     esac
-    if [ "$(uname -m)" = "${target%%-*}" ]; then
-        run cargo build --locked --release -p ingestor --target "$target"
-    else
+    if command -v cargo-zigbuild >/dev/null || [ "$(uname -m)" != "${triple%%-*}" ]; then
         zig
-        run cargo zigbuild --locked --release -p ingestor --target "$target.$glibc"
+        run cargo zigbuild --locked --release -p ingestor --target "$triple.$glibc"
+    else
+        run cargo build --locked --release -p ingestor --target "$triple"
     fi
     run mkdir -p target/packages
-    run cargo deb --locked -p ingestor --target "$target" --no-build --no-strip --output "target/packages/bitstamp-live_$architecture.deb"
+    run cargo deb --locked -p ingestor --target "$triple" --no-build --no-strip --output "target/packages/bitstamp-live_$architecture.deb"
+    made "target/packages/bitstamp-live_$architecture.deb"
 done
