@@ -24,7 +24,7 @@ only=
 dry=
 while [ $# -gt 0 ]; do
     case $1 in
-        --only) only=${2:?--only needs function, amd64 or arm64}; shift 2 ;;
+        --only) [ $# -ge 2 ] || { echo "build.sh: --only needs function, amd64 or arm64" >&2; exit 2; }; only=$2; shift 2 ;;
         --dry-run) dry=yes; shift ;;
         --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
         *) echo "build.sh: unknown argument $1; see --help" >&2; exit 2 ;;

@@ -23,17 +23,20 @@ export AWS_PAGER=''
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
 wrong() { echo "deploy.sh: $*" >&2; exit 2; }
+value() { # option, number of arguments left: fails where nothing follows the option
+    [ "$2" -ge 2 ] || wrong "$1 needs a value; see --help"
+}
 
 name=bitstamp-live table=bitstamp-live bucket='' region='' email='' only='' dry=''
 given=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --bucket) bucket=${2:?--bucket needs a name}; shift 2 ;;
-        --name) name=${2:?--name needs a name}; shift 2 ;;
-        --table) table=${2:?--table needs a name}; shift 2 ;;
-        --region) region=${2:?--region needs a region}; shift 2 ;;
-        --email) email=${2:?--email needs an address}; shift 2 ;;
-        --only) only=${2:?--only needs data, roles, app or alarms}; shift 2 ;;
+        --bucket) value "$1" $#; bucket=$2; shift 2 ;;
+        --name) value "$1" $#; name=$2; shift 2 ;;
+        --table) value "$1" $#; table=$2; shift 2 ;;
+        --region) value "$1" $#; region=$2; shift 2 ;;
+        --email) value "$1" $#; email=$2; shift 2 ;;
+        --only) value "$1" $#; only=$2; shift 2 ;;
         --dry-run) dry=yes; shift ;;
         --help) usage; exit 0 ;;
         -*) wrong "unknown option $1; see --help" ;;
@@ -47,12 +50,25 @@ if [ -n "$region" ]; then export AWS_REGION=$region AWS_DEFAULT_REGION=$region; 
 region=$(aws configure get region 2>/dev/null || true)
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$region}}
 [ -n "$region" ] || wrong 'no region: --region'
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+# What is missing for a later step is said before the first one changes anything.
+if wanted app; then
+    [ -n "$bucket" ] || wrong 'the function needs --bucket'
+    [ -n "$dry" ] || [ -f target/lambda/query-fn.zip ] || wrong 'target/lambda/query-fn.zip is missing: scripts/build.sh'
+fi
 
 # Every parameter must belong to some template: a misspelt one would be lost without a word.
 for pair in "${given[@]}"; do
     grep -q "^  ${pair%%=*}:$" infra/data.yaml infra/roles.yaml infra/app.yaml infra/alarms.yaml ||
         wrong "no template has a parameter ${pair%%=*}"
 done
+if account=$(aws sts get-caller-identity --query Account --output text 2>&1); then
+    echo "account $account, region $region"
+elif [ -n "$dry" ]; then
+    echo "region $region; no account can be asked, so this shows what a first deployment does (${account##*$'\n'})"
+else
+    wrong "no access to an AWS account: ${account##*$'\n'}"
+fi
 parameters_of() { # template: those of the given ones that it knows
     local block pair
     block=$(sed -n '/^Parameters:/,/^[A-Z].*:$/p' "$1" | grep -oE '^  [A-Za-z0-9]+:' | tr -d ' :')
@@ -74,14 +90,22 @@ output() { # stack, output: its value, empty where there is no such stack yet
         --output text 2>/dev/null | grep -vx None || true
 }
 deploy() { # part, template, parameters
-    local part=$1 template=$2 own
+    local part=$1 template=$2 own through=()
     shift 2
+    # The others are small enough (51,200 bytes) to be sent along with the call.
+    [ "$part" != app ] || through=(--s3-bucket "$bucket" --s3-prefix "$name/templates")
     mapfile -t own < <(parameters_of "infra/$part.yaml")
     change aws cloudformation deploy --region "$region" --stack-name "$name-$part" --template-file "$template" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=bitstamp-live \
-        ${bucket:+--s3-bucket "$bucket" --s3-prefix "$name/templates"} --parameter-overrides "$@" "${own[@]}"
+        "${through[@]}" --parameter-overrides "$@" "${own[@]}"
 }
-wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+
+# First, so that a name that is taken or wrong stops here, before anything is deployed.
+if [ -n "$bucket" ] && ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
+    change aws s3 mb "s3://$bucket" --region "$region"
+    change aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+        BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
+fi
 
 if wanted data; then
     deploy data infra/data.yaml "TableName=$table"
@@ -98,13 +122,6 @@ if wanted roles; then
 fi
 
 if wanted app; then
-    [ -n "$bucket" ] || wrong 'the function needs --bucket'
-    [ -n "$dry" ] || [ -f target/lambda/query-fn.zip ] || wrong 'target/lambda/query-fn.zip is missing: scripts/build.sh'
-    if ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
-        change aws s3 mb "s3://$bucket" --region "$region"
-        change aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
-            BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
-    fi
     change aws cloudformation package --region "$region" --template-file infra/app.yaml --s3-bucket "$bucket" \
         --s3-prefix "$name/code" --output-template-file target/lambda/app.packaged.yaml
     role=$(output "$name-roles" QueryRoleArn)

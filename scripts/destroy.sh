@@ -19,13 +19,16 @@ export AWS_PAGER=''
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
 wrong() { echo "destroy.sh: $*" >&2; exit 2; }
+value() { # option, number of arguments left: fails where nothing follows the option
+    [ "$2" -ge 2 ] || wrong "$1 needs a value; see --help"
+}
 
 name=bitstamp-live table=bitstamp-live region='' data='' yes='' dry=''
 while [ $# -gt 0 ]; do
     case $1 in
-        --name) name=${2:?--name needs a name}; shift 2 ;;
-        --table) table=${2:?--table needs a name}; shift 2 ;;
-        --region) region=${2:?--region needs a region}; shift 2 ;;
+        --name) value "$1" $#; name=$2; shift 2 ;;
+        --table) value "$1" $#; table=$2; shift 2 ;;
+        --region) value "$1" $#; region=$2; shift 2 ;;
         --data) data=yes; shift ;;
         --yes) yes=yes; shift ;;
         --dry-run) dry=yes; shift ;;
@@ -35,13 +38,29 @@ while [ $# -gt 0 ]; do
 done
 command -v aws >/dev/null || wrong 'the AWS CLI is missing: https://aws.amazon.com/cli'
 if [ -n "$region" ]; then export AWS_REGION=$region AWS_DEFAULT_REGION=$region; fi
+region=$(aws configure get region 2>/dev/null || true)
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$region}}
+[ -n "$region" ] || wrong 'no region: --region'
+if account=$(aws sts get-caller-identity --query Account --output text 2>&1); then
+    echo "account $account, region $region"
+elif [ -n "$dry" ]; then
+    echo "region $region; no account can be asked (${account##*$'\n'})"
+else
+    wrong "no access to an AWS account: ${account##*$'\n'}"
+fi
 
 change() { # a call that changes something
     printf '+'; printf ' %q' "$@"; echo
     # The calls answer with whole descriptions.
     [ -n "$dry" ] || "$@" >/dev/null
 }
-exists() { aws cloudformation describe-stacks --stack-name "$1" >/dev/null 2>&1; }
+exists() { # stack; what cannot be known ends the script
+    local said
+    if said=$(aws cloudformation describe-stacks --stack-name "$1" 2>&1 >/dev/null); then return 0; fi
+    case $said in *'does not exist'*) return 1 ;; esac
+    echo "destroy.sh: ${said##*$'\n'}" >&2
+    exit 1
+}
 confirm() { # question, the answer that means yes
     local answer
     [ -z "$dry" ] || return 0
@@ -65,10 +84,16 @@ delete() {
 for part in alarms app roles; do delete "$name-$part"; done
 if [ -n "$data" ]; then
     # The stack keeps the table, so the table is deleted by itself, and first: a protected one stops here.
-    change aws dynamodb update-table --table-name "$table" --no-deletion-protection-enabled
-    change aws dynamodb wait table-exists --table-name "$table"
-    change aws dynamodb delete-table --table-name "$table"
-    change aws dynamodb wait table-not-exists --table-name "$table"
+    said=
+    [ -n "$dry" ] || said=$(aws dynamodb describe-table --table-name "$table" 2>&1 >/dev/null) || true
+    if [[ $said = *ResourceNotFoundException* ]]; then
+        echo "  table $table is not there"
+    else
+        change aws dynamodb update-table --table-name "$table" --no-deletion-protection-enabled
+        change aws dynamodb wait table-exists --table-name "$table"
+        change aws dynamodb delete-table --table-name "$table"
+        change aws dynamodb wait table-not-exists --table-name "$table"
+    fi
     delete "$name-data"
 else
     echo "table $table and its stack $name-data stay; --data deletes them"
