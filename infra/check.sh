@@ -2,11 +2,21 @@
 # Checks everything in infra/ without an account: templates, contract, policies, unit, package scripts.
 #
 #   infra/check.sh             installs the checkers into a temporary folder and runs them
-#   CHECKERS=DIR infra/check.sh   keeps them in DIR for the next time
+#   CHECKERS=DIR infra/check.sh   keeps them in DIR for the next time (900 MB)
+#   CHECKERS=DIR infra/check.sh --install   only installs them
 #
 # Needs python3 with venv, npm (for cfn-guard and its rules) and a network for the installation only. What cannot run here says
 # so in a line that begins with SKIPPED.
 set -euo pipefail
+only_install=
+case ${1:-} in
+    '') ;;
+    --install) only_install=yes ;;
+    --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) echo "infra/check.sh: unknown argument $1; see --help" >&2; exit 2 ;;
+esac
+[ -z "$only_install" ] || [ -n "${CHECKERS:-}" ] || { echo 'infra/check.sh: --install needs CHECKERS=DIR' >&2; exit 2; }
+[ -z "${CHECKERS:-}" ] || CHECKERS=$(realpath -m "$CHECKERS")
 cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$*"; }
@@ -17,7 +27,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 checkers=${CHECKERS:-$work/checkers}
 mkdir -p "$checkers"
-checkers=$(cd "$checkers" && pwd)
 guard=$checkers/package/bin/ubuntu/$(uname -m)/cfn-guard
 # The tools want a region to be named, ask nobody, and should not try.
 export AWS_DEFAULT_REGION=eu-central-1 SAM_CLI_TELEMETRY=0 CHECKOV_RUN_SCA_PACKAGE_SCAN=false LOG_LEVEL=ERROR
@@ -32,6 +41,7 @@ fi
 if [ ! -x "$guard" ] && command -v npm >/dev/null; then
     (cd "$checkers" && npm pack --silent @cdklabs/cdk-validator-cfnguard@0.0.62 >/dev/null && tar xzf cdklabs-*.tgz)
 fi
+[ -z "$only_install" ] || exit 0
 lint=$checkers/lint/bin
 
 step 'contract'
@@ -84,7 +94,7 @@ step 'stacks in moto'
 "$checkers/moto/bin/python" -W ignore check/stacks.py "$resolved"
 
 step 'programs with the permissions of their roles'
-binaries=${BINARIES:-../target/debug}
+binaries=${BINARIES:-${CARGO_TARGET_DIR:-../target}/debug}
 if [ -x "$binaries/ingestor" ] && [ -x "$binaries/query-fn" ] && [ -x "$binaries/backfill" ] &&
     [ -x "$binaries/exchange-sim" ] && [ -x "$binaries/fault-proxy" ]; then
     "$checkers/moto/bin/python" check/policies.py "$resolved" "$binaries"

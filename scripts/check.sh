@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+skipped=()
+skip() { skipped+=("$1"); printf 'SKIPPED: %s: %s\n' "$1" "$2"; }
 # Code without its inline tests and without comments.
 code() { sed -e '/^#\[cfg(test)\]/,$d' -e 's://.*$::' "$1"; }
 
@@ -48,6 +50,15 @@ if grep -rnE '(error|warn|info|debug)!\([^"]*"[A-Z]' --include='*.rs' ingestor/s
     fail 'log messages are lower-case'
 fi
 
+step 'licences, sources, versions of dependencies'
+if command -v cargo-deny >/dev/null; then
+    said=$(cargo deny --locked check --hide-inclusion-graph licenses bans sources 2>&1) || { printf '%s\n' "$said"; fail 'deny.toml'; }
+    grep -oE "[0-9]+ duplicate entries for crate '[^']*'" <<<"$said" || true
+    tail -n 1 <<<"$said"
+else
+    skip 'licences, sources' 'no cargo-deny: cargo install --locked cargo-deny'
+fi
+
 step documentation
 RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
 
@@ -56,3 +67,20 @@ test_command=$(sed -n 's/^\(cargo test .*\)$/\1/p' README.md | head -n 1)
 [ -n "$test_command" ] || fail 'README.md names no test command'
 echo "$test_command"
 $test_command --locked
+
+# With what the tests have built.
+step 'Debian package'
+said=$(infra/check/package.sh "${CARGO_TARGET_DIR:-target}/debug/ingestor") || { printf '%s\n' "$said"; fail 'infra/check/package.sh'; }
+printf '%s\n' "$said"
+if grep -q '^SKIPPED' <<<"$said"; then skipped+=('parts of the package'); fi
+
+step infrastructure
+if [ -n "${CHECKERS:-}" ]; then
+    infra/check.sh
+else
+    skip infrastructure 'CHECKERS names no folder for its checkers (CHECKERS=target/checkers installs 900 MB there, once)'
+fi
+
+printf '\ncheck: all passed'
+[ ${#skipped[@]} -eq 0 ] || { printf '; skipped:'; printf ' %s;' "${skipped[@]}"; }
+echo
