@@ -103,6 +103,9 @@ systemctl start bitstamp-live
 echo 'ok: installed, enabled, said that it is ready'
 expect 'stores events' storing
 
+journalctl -u bitstamp-live -o verbose | grep -q 'BITSTAMP_TABLE=bitstamp-live' || fail 'values are fields of the journal'
+echo 'ok: the journal has the values of an event as fields'
+
 process=$(show MainPID)
 for line in 'NoNewPrivs:	1' 'Seccomp:	2' 'CapEff:	0000000000000000' 'CapBnd:	0000000000000000'; do
     grep -qx "$line" "/proc/$process/status" || fail "$line"

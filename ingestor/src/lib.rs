@@ -57,5 +57,8 @@ pub mod table;
 /// Metrics and health over HTTP.
 pub mod report;
 
+/// Where the log goes: the journal, or text on standard error.
+pub mod logs;
+
 /// The whole daemon: the only place that spawns.
 pub mod pipeline;

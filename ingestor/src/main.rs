@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 use ingestor::config::{Config, Faults, SETTINGS};
 use ingestor::pipeline::{Pipeline, PipelineError};
 use ingestor::status::Status;
-use ingestor::table;
+use ingestor::{logs, table};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     let arguments = command().get_matches();
     let filter =
         EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    logs::start(filter);
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
