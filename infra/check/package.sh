@@ -2,7 +2,7 @@
 # Makes the Debian package from a daemon that is built already, twice, and takes it through its life: files, modes and owner,
 # lintian, then install, upgrade, remove, purge in a copy-on-write view of this machine, which stays as it is.
 #
-#   infra/check/package.sh BINARY      e.g. target/debug/ingestor
+#   infra/check/package.sh BINARY      e.g. target/debug/ingestor; PACKAGES=DIR keeps old.deb and new.deb for service.sh
 #
 # Needs cargo-deb (cargo install --locked cargo-deb@3.8.0) and dpkg; lintian and namespaces with overlayfs for their steps. What
 # cannot run here says so in a line that begins with SKIPPED. infra/check/service.sh goes further, with a systemd.
@@ -12,6 +12,7 @@ fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'SKIPPED: %s\n' "$*"; }
 
 binary=$(realpath "${1:?package.sh needs the daemon: target/debug/ingestor}")
+[ -z "${PACKAGES:-}" ] || PACKAGES=$(realpath "$PACKAGES")
 cd "$(dirname "$0")/../.."
 [ -x "$binary" ] || fail "$binary is not a program: cargo build -p ingestor"
 for tool in cargo-deb dpkg-deb dpkg-shlibdeps; do
@@ -33,6 +34,7 @@ pack old
 sleep 1
 pack again
 pack new --deb-version "$version-2"
+[ -z "${PACKAGES:-}" ] || cp "$work/old.deb" "$work/new.deb" "$PACKAGES"
 cmp "$work/old.deb" "$work/again.deb" || fail 'the same program makes another package'
 
 dpkg-deb --contents "$work/old.deb" | awk '$1 !~ /^d/ { print $1, $2, $6 }' | sed 's# 0/0 # root/root #' | LC_ALL=C sort -k 3 >"$work/files"

@@ -2,7 +2,7 @@
 # Installs the package into a Debian of its own, under a systemd of its own, and looks at everything that the unit and the package
 # promise: ready, confined, restarted, watched, upgraded, stopped, removed with its spool kept.
 #
-#   infra/check/service.sh OLD.deb NEW.deb BINARIES     NEW.deb: the same with a higher version (cargo deb --deb-version)
+#   infra/check/service.sh OLD.deb NEW.deb BINARIES     as infra/check/package.sh keeps them
 #
 # BINARIES holds exchange-sim and bitstamp-live's store is moto: MOTO=FOLDER/bin/moto_server, RESOLVED=FOLDER with data.json (both
 # as infra/check.sh makes them). Needs root, debootstrap, and namespaces; ROOTFS=DIR keeps the Debian for the next time.
