@@ -32,9 +32,9 @@ const READ_RECORDS: usize = 500;
 /// ... and bytes, so that memory stays the same for large frames.
 const READ_BYTES: usize = 1 << 20;
 /// Records that may be under way, read and not settled, however long the oldest of them takes.
-const WINDOW: usize = 20_000;
+const WINDOW: usize = 8_000;
 /// Bytes of frames that may be under way.
-const WINDOW_BYTES: usize = 8 << 20;
+const WINDOW_BYTES: usize = 4 << 20;
 
 /// Takes records from the spool into the table: parse, item, batch, write, acknowledge.
 pub struct Shipper {
