@@ -282,7 +282,7 @@ impl Ledger {
         let mut found = run::advance(&mut track.run, lines, channel, now);
         if let Some(chain) = &mut track.chain {
             // A chain may go on over a short loss: then nothing was sent meanwhile.
-            found = chain.advance(!run::was_live(lines, channel, now), now);
+            found = chain.advance(live, !run::was_live(lines, channel, now), now);
         }
         for (through, state) in found {
             let from = track.done + 1;

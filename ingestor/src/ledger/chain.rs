@@ -65,13 +65,14 @@ impl Chain {
     }
 
     /// What is certain by `now` (the daemon's clock): from wherever it was known to before, through which moment which state.
-    /// `gone`: no connection has carried the channel for a while.
-    pub(super) fn advance(&mut self, gone: bool, now: u64) -> Vec<(u64, State)> {
+    /// `live`: a connection carries the channel; `gone`: none has for a while.
+    pub(super) fn advance(&mut self, live: bool, gone: bool, now: u64) -> Vec<(u64, State)> {
         let mut found = Vec::new();
         loop {
             // Of the last event's own microsecond more may come.
             found.push((self.last.1.saturating_sub(1), State::Captured));
-            let due = self.waiting.values().any(|waiting| waiting.since + SETTLE <= now);
+            // What a lost connection did not deliver does not come any more.
+            let due = !live || self.waiting.values().any(|waiting| waiting.since + SETTLE <= now);
             let next = self.waiting.iter().min_by_key(|(_, waiting)| waiting.time).map(|(before, _)| *before);
             let Some(next) = next.filter(|_| due).and_then(|before| self.waiting.remove(&before)) else { break };
             found.push((next.time, State::Gap));

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "seeds and figures belong into the output of a test")]
 
 mod bad_input;
+mod campaign;
 mod connection;
 mod faults;
 mod kill;

@@ -4,18 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use exchange_sim::faults::Fault;
-use exchange_sim::truth;
 use ingestor::pipeline::Pipeline;
 use shared::coverage::{State, Stretch};
-use shared::event::Event;
-use shared::frame::Frame;
-use shared::item;
-use shared::key::Keyed;
-use shared::time::Micros;
 
-use crate::support::{Bench, until};
-
-const CHANNELS: [&str; 4] = ["live_trades_btcusd", "live_orders_btcusd", "live_trades_ethusd", "live_orders_ethusd"];
+use crate::support::{Bench, CHANNELS, is_in, until};
 
 fn settings(bench: &Bench, connections: u32) -> BTreeMap<String, String> {
     let mut settings = bench.settings();
@@ -28,7 +20,7 @@ fn settings(bench: &Bench, connections: u32) -> BTreeMap<String, String> {
 /// Waits until the spool is empty and nothing arrives any more, then compares the table with everything that was generated.
 async fn assert_complete(bench: &Bench, daemon: &Pipeline) -> u64 {
     bench.simulator.pause();
-    let generated = generated(bench).len() as u64;
+    let generated = bench.generated().len() as u64;
     let (status, spool) = (daemon.status(), daemon.spool());
     until(&format!("{generated} stored"), || {
         let (received, copies) = (status.received.get(), status.duplicates.get());
@@ -38,16 +30,6 @@ async fn assert_complete(bench: &Bench, daemon: &Pipeline) -> u64 {
     assert_eq!(status.stored.get(), generated, "nothing is written twice");
     assert_eq!(bench.assert_table_is_truth().await as u64, generated);
     generated
-}
-
-/// Every event of the subscribed channels, whether anybody got it or not.
-fn generated(bench: &Bench) -> Vec<Event> {
-    let lines = bench.truth();
-    let events = truth::events(&lines).map(|frame| match Frame::parse(frame.frame.as_bytes()).unwrap() {
-        Frame::Event(event) => event,
-        Frame::Control(control) => panic!("{control:?}"),
-    });
-    events.filter(|event| CHANNELS.contains(&event.channel.as_str())).collect()
 }
 
 /// Everything between the first and the last captured moment, of every channel.
@@ -161,27 +143,14 @@ async fn the_ledger_tells_what_a_single_connection_missed() {
     bench.simulator.pause();
     until("drained", || spool.depth() == 0).await;
     daemon.stop().await.unwrap();
-    let (mut inside, mut missed) = (0, 0);
-    let stored: Vec<String> =
-        bench.items().await.iter().map(|item| format!("{:?}{:?}", item["id"], item["microtimestamp"])).collect();
-    let stored: std::collections::HashSet<_> = stored.into_iter().collect();
     let mut ledgers = BTreeMap::new();
-    for event in generated(&bench) {
-        let channel = event.channel.to_string();
-        if !ledgers.contains_key(&channel) {
-            ledgers.insert(channel.clone(), bench.ledger(&channel).await);
-        }
-        let keyed = Keyed::of(&event).unwrap();
-        let time = keyed.time.unwrap().0;
-        let item = item::from_keyed(event, keyed, Micros(0)).unwrap();
-        let is_stored = stored.contains(&format!("{:?}{:?}", item["id"], item["microtimestamp"]));
-        let covered = ledgers[&channel]
-            .iter()
-            .any(|stretch| stretch.state == State::Captured && stretch.from <= time && time <= stretch.through);
-        inside += usize::from(covered);
-        missed += usize::from(!is_stored);
-        assert!(is_stored || !covered, "an event of {channel} at {time} is missing where the ledger says captured");
+    for channel in CHANNELS {
+        ledgers.insert(channel.to_owned(), bench.ledger(channel).await);
     }
+    let comparison = bench.compare().await;
+    let captured = |(channel, time): &&(String, u64)| is_in(&ledgers[channel], State::Captured, *time);
+    assert_eq!(comparison.missing.iter().find(captured), None, "missing where the ledger says captured");
+    let (inside, missed) = (comparison.generated.iter().filter(captured).count(), comparison.missing.len());
     eprintln!("{missed} events missed, all outside of what is called captured; {inside} inside");
     assert!(missed > 0 && inside > 4_000, "{missed} missed, {inside} inside");
     assert!(

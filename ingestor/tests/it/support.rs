@@ -13,14 +13,42 @@ use ingestor::config::Config;
 use ingestor::pipeline::Pipeline;
 use ingestor::table;
 use serde_json::Value;
-use shared::coverage::{self, Stretch};
+use shared::coverage::{self, State, Stretch};
+use shared::event::Event;
+use shared::frame::Frame;
 use shared::item::{self, Item};
+use shared::key::Keyed;
 use shared::number::Decimal;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// Everything waits at most this long for something to happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
+
+/// The daemon's channels where nothing else is configured.
+pub(crate) const CHANNELS: [&str; 4] =
+    ["live_trades_btcusd", "live_orders_btcusd", "live_trades_ethusd", "live_orders_ethusd"];
+
+/// Channel and time of events.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    pub(crate) generated: Vec<(String, u64)>,
+    pub(crate) missing: Vec<(String, u64)>,
+    /// Stored but not generated, stored twice, or altered.
+    pub(crate) extra: usize,
+}
+
+fn parse(frame: &str) -> Event {
+    match Frame::parse(frame.as_bytes()).unwrap() {
+        Frame::Event(event) => event,
+        Frame::Control(control) => panic!("{control:?}"),
+    }
+}
+
+/// Whether a moment lies in a stretch of this state.
+pub(crate) fn is_in(stretches: &[Stretch], state: State, time: u64) -> bool {
+    stretches.iter().any(|stretch| stretch.state == state && (stretch.from..=stretch.through).contains(&time))
+}
 
 /// A store in memory behind a proxy without faults, and a simulator that waits for `resume`.
 pub(crate) struct Bench {
@@ -107,6 +135,29 @@ impl Bench {
         })
         .await;
         until("drained", || status.durable.get() >= sent && spool.depth() == 0).await;
+    }
+
+    /// The frames of every event of the daemon's channels, whether anybody got it or not.
+    pub(crate) fn generated(&self) -> Vec<String> {
+        let lines = self.truth();
+        let ours = |frame: &&truth::Frame| CHANNELS.contains(&parse(&frame.frame).channel.as_str());
+        truth::events(&lines).filter(ours).map(|frame| frame.frame.clone()).collect()
+    }
+
+    /// The table beside everything that was generated.
+    pub(crate) async fn compare(&self) -> Comparison {
+        let mut stored = spelled(&self.items().await);
+        let mut comparison = Comparison::default();
+        for frame in self.generated() {
+            let event = parse(&frame);
+            let time = Keyed::of(&event).unwrap().time.unwrap().0;
+            if !take(&mut stored, &spell_frame(&frame)) {
+                comparison.missing.push((event.channel.to_string(), time));
+            }
+            comparison.generated.push((event.channel.to_string(), time));
+        }
+        comparison.extra = stored.values().sum();
+        comparison
     }
 
     /// Every event of the table, past the proxy.
