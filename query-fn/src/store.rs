@@ -44,9 +44,19 @@ pub enum StoreError {
     /// Throttled, overloaded, out of reach or too slow: worth another try.
     #[error("the store did not answer: {0}")]
     Busy(String),
-    /// The table or the index is missing, or the function may not read it.
+    /// The table or the index is missing, or the credentials are wrong.
     #[error("the store refuses to answer: {0}")]
     Refused(String),
+    /// The function's role lacks a permission.
+    #[error("the permission {permission} on the {resource} is missing")]
+    Denied {
+        /// As policies name it: `dynamodb:Query`.
+        permission: String,
+        /// The kind of resource that it is needed on; never an ARN, which names the account.
+        resource: &'static str,
+        /// The store's own words, with role and ARN: for the log alone.
+        said: String,
+    },
 }
 
 impl Store {
@@ -70,6 +80,7 @@ impl Store {
     ) -> Result<Answer, StoreError> {
         let Range { from, to, .. } = range;
         let name = range.subject.name().to_owned();
+        let resource = if matches!(range.subject, Subject::Channel(_)) { ON_INDEX } else { ON_TABLE };
         let (index, partition, sort, name, from, to) = match range.subject {
             Subject::Channel(_) => {
                 let number = |time: &u64| AttributeValue::N(time.to_string());
@@ -98,7 +109,7 @@ impl Store {
         let answer = timeout_at(deadline, call.send())
             .await
             .map_err(|_| StoreError::Busy("the time for this request is used up".to_owned()))?
-            .map_err(|error| classify(&error))?;
+            .map_err(|error| classify(&error, resource))?;
         let stopped_at = answer.last_evaluated_key.filter(|key| !key.is_empty());
         Ok(Answer { items: answer.items.unwrap_or_default(), stopped_at })
     }
@@ -113,14 +124,22 @@ fn as_text(time: u64) -> String {
 const AFTER_SEPARATOR: char = '$';
 const _: () = assert!((SEPARATOR as u32) < (AFTER_SEPARATOR as u32) && (AFTER_SEPARATOR as u32) < ('0' as u32));
 
-fn classify<R>(error: &SdkError<QueryError, R>) -> StoreError {
+/// The kinds of resources as policies tell them apart: a permission on a table does not cover its indexes.
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>)
+const ON_TABLE: &str = "table";
+const ON_INDEX: &str = "table's index";
+const ON_KEY: &str = "key that encrypts the table";
+
+fn classify<R>(error: &SdkError<QueryError, R>, resource: &'static str) -> StoreError {
     match error {
         SdkError::ServiceError(answered) => {
             let code = answered.err().code().unwrap_or("unknown");
+            if code == "AccessDeniedException" {
+                return denied(answered.err().message().unwrap_or_default(), resource);
+            }
             let refused = matches!(
                 code,
                 "ResourceNotFoundException"
-                    | "AccessDeniedException"
                     | "ValidationException"
                     | "UnrecognizedClientException"
                     | "InvalidSignatureException"
@@ -138,6 +157,15 @@ fn classify<R>(error: &SdkError<QueryError, R>) -> StoreError {
     }
 }
 
+/// The store says what is missing: `User: .. is not authorized to perform: dynamodb:Query on resource: ..`. It need not be the
+/// query itself: a table under a key of the account's own also needs `kms:Decrypt`.
+fn denied(said: &str, resource: &'static str) -> StoreError {
+    let named = said.split_once("to perform: ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let permission = named.filter(|named| named.contains(':')).unwrap_or("dynamodb:Query").to_owned();
+    let resource = if permission.starts_with("kms:") { ON_KEY } else { resource };
+    StoreError::Denied { permission, resource, said: said.to_owned() }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
@@ -149,6 +177,38 @@ impl From<StoreError> for Problem {
                 tracing::error!(reason, "store refused the query");
                 Problem::setup(format!("the store refused the query ({reason}); this service is set up wrongly"))
             }
+            StoreError::Denied { permission, resource, said } => {
+                tracing::error!(permission, resource, said, "permission is missing");
+                Problem::setup(format!(
+                    "the role of this service lacks the permission {permission} on the {resource}; who runs it has to add it"
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_names_is_missing() {
+        let user = "User: arn:aws:sts::123456789012:assumed-role/query/f is not authorized to perform:";
+        for (said, permission, resource) in [
+            (
+                format!(
+                    "{user} dynamodb:Query on resource: arn:aws:dynamodb:eu-central-1:123456789012:table/t/index/i because no identity-based policy allows it"
+                ),
+                "dynamodb:Query",
+                ON_INDEX,
+            ),
+            (format!("{user} kms:Decrypt on this resource"), "kms:Decrypt", ON_KEY),
+            ("no".to_owned(), "dynamodb:Query", ON_INDEX),
+        ] {
+            let error = denied(&said, ON_INDEX);
+            let StoreError::Denied { permission: named, resource: on, .. } = &error else { panic!("{error:?}") };
+            assert_eq!((named.as_str(), *on), (permission, resource), "{said}");
+            assert!(!Problem::from(error).detail.contains("arn:"), "an answer names no account");
         }
     }
 }

@@ -6,7 +6,12 @@ use fault_proxy::{
 };
 use query_fn::token::random_key;
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::BTreeSet, process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{ChildStderr, Command},
+    time::timeout,
+};
 
 use crate::support::{Service, client, engine, serve, stored, trade};
 
@@ -61,6 +66,57 @@ async fn a_missing_table_is_a_wrong_setup() {
     let response = service.http.get(format!("{url}/bitstamp?channel=live_trades_btcusd")).send().await.unwrap();
     assert_eq!(response.status(), 502);
     assert!(response.text().await.unwrap().contains("ResourceNotFoundException"));
+}
+
+/// Every path says which permission its query lacks and on what; the log has the store's own words besides.
+#[tokio::test]
+async fn a_missing_permission_is_named() {
+    let endpoint = engine().await;
+    let service = Service::on(&endpoint).await;
+    let mut faults = Faults::new(endpoint, 11);
+    faults.allow = Some(BTreeSet::from(["DescribeTable".to_owned()]));
+    let proxy = Proxy::start(faults).await.unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_query-fn"))
+        .args(["--endpoint-url", &proxy.url(), "--region", "eu-central-1", "--listen", "127.0.0.1:0"])
+        .args(["--table", &service.table])
+        .env("NO_COLOR", "1")
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+    let serving = line_with(&mut log, "serving").await;
+    let address = serving.split("address=").nth(1).unwrap().split(' ').next().unwrap();
+    for (path, resource) in [
+        ("bitstamp?channel=live_trades_btcusd", "table's index"),
+        ("candles?channel=live_trades_btcusd&interval=1m", "table's index"),
+        ("export?channel=live_trades_btcusd", "table's index"),
+        ("coverage?channel=live_trades_btcusd", "table's index"),
+        ("channels", "table's index"),
+        ("orders/1", "table"),
+    ] {
+        let response = service.http.get(format!("http://{address}/{path}")).send().await.unwrap();
+        assert_eq!(response.status(), 502, "{path}");
+        let problem: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        assert_eq!(problem["type"], "wrong-setup");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("the permission dynamodb:Query on the {resource};")), "{path}: {detail}");
+        let logged = line_with(&mut log, "permission is missing").await;
+        assert!(logged.contains("ERROR") && logged.contains("permission=\"dynamodb:Query\""), "{path}: {logged}");
+    }
+}
+
+/// The next line of the log that has `words`.
+async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
+    let find = async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("the program goes on");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), find).await.expect("the line is logged")
 }
 
 /// Under any mix a client that follows tokens and repeats what is refused gets every event once.
