@@ -32,9 +32,15 @@ enum Scenario {
 }
 
 const SCENARIOS: [(Scenario, &str); 5] = [
-    (Scenario::OneOfTwo, "two connections, one at a time cut, mute, slow, asked to reconnect, leaving out, repeating, reordering"),
+    (
+        Scenario::OneOfTwo,
+        "two connections, one at a time cut, mute, slow, asked to reconnect, leaving out, repeating, reordering",
+    ),
     (Scenario::TheOnlyOne, "one connection: the same but leaving out, and an exchange that is down"),
-    (Scenario::TheStore, "the store: throttling, unprocessed items, 5xx, timeouts, half answers, closed connections, away"),
+    (
+        Scenario::TheStore,
+        "the store: throttling, unprocessed items, 5xx, timeouts, half answers, closed connections, away",
+    ),
     (Scenario::Kill, "`kill -9`, two connections"),
     (Scenario::Everything, "all of these at once, two connections"),
 ];
@@ -169,7 +175,9 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
         let before = daemon.metric("bitstamp_received_total").await;
         tokio::time::sleep(Duration::from_secs(1)).await; // what is on its way arrives
         let now = daemon.metrics().await.unwrap();
-        bench.simulator.queued() == 0 && now["bitstamp_received_total"] == before && now["bitstamp_spool_records"] < 20.0
+        bench.simulator.queued() == 0
+            && now["bitstamp_received_total"] == before
+            && now["bitstamp_spool_records"] < 20.0
     })
     .await;
     result.peak_kib = result.peak_kib.max(daemon.memory().0);
@@ -212,7 +220,8 @@ async fn judge(bench: &Bench, result: &mut Sum) {
     result.stored = result.generated - result.missing;
     result.extra = comparison.extra;
     for ledger in ledgers.values() {
-        let last = ledger.iter().filter(|stretch| stretch.state == State::Captured).map(|stretch| stretch.through).max();
+        let last =
+            ledger.iter().filter(|stretch| stretch.state == State::Captured).map(|stretch| stretch.through).max();
         let gaps = ledger.iter().filter(|s| s.state == State::Gap && last.is_some_and(|last| s.from < last));
         for gap in gaps {
             result.gaps += 1;

@@ -9,6 +9,7 @@ mod faults;
 mod kill;
 mod ledger;
 mod outage;
+mod overload;
 mod redundancy;
 mod report;
 mod service;
