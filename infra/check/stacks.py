@@ -118,7 +118,7 @@ def roles_stack(resolved: pathlib.Path) -> None:
     assert all(name.startswith(("xray:", "ec2:")) for name in starred), starred
 
     ingestor = of_dynamodb(granted(roles["bitstamp-live ingestor"]))
-    allowed = {"BatchWriteItem", "DescribeTable", "PutItem", "UpdateItem", "Query"}
+    allowed = {"BatchWriteItem", "DescribeTable", "PutItem", "Query"}
     assert set(ingestor) == allowed, ingestor
     assert ingestor["BatchWriteItem"] == {TABLE}, ingestor
     # The daemon creates tables for local stores only (ingestor::table::create); in an account data.yaml does.

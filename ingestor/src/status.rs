@@ -71,6 +71,8 @@ pub enum Part {
     Exchange,
     /// The table does not accept requests.
     Table,
+    /// The list of channels cannot be written.
+    Channels,
 }
 
 /// What is known of one channel.

@@ -135,23 +135,26 @@ impl Writer {
                 .send();
             self.status.attempts.add(1);
             let sentence = match tokio::time::timeout(self.patience, request).await {
-                Ok(Ok(_)) => return Outcome { stored: vec![entry], ..Outcome::default() },
+                Ok(Ok(_)) => return self.is_there(entry),
                 Ok(Err(error)) => match error.as_service_error() {
-                    Some(service) if service.is_conditional_check_failed_exception() => {
-                        return Outcome { stored: vec![entry], ..Outcome::default() };
-                    }
+                    Some(service) if service.is_conditional_check_failed_exception() => return self.is_there(entry),
                     Some(service) if service.code() == Some("ValidationException") => {
                         let reason = service.message().unwrap_or("not valid").to_owned();
                         return Outcome { refused: vec![(entry, reason)], ..Outcome::default() };
                     }
-                    service => service.map_or("the store cannot be reached".to_owned(), ToString::to_string),
+                    service => first_sentence(service.map(|service| (service.code(), service.message()))),
                 },
                 Err(_) => "the store did not answer in time".to_owned(),
             };
             self.status.failures.add(1);
-            self.status.set_trouble(Part::Table, Some(sentence));
+            self.status.set_trouble(Part::Channels, Some(sentence));
             tokio::time::sleep(backoff.wait()).await;
         }
+    }
+
+    fn is_there(&self, entry: Entry) -> Outcome {
+        self.status.set_trouble(Part::Channels, None);
+        Outcome { stored: vec![entry], ..Outcome::default() }
     }
 
     /// One request.
@@ -206,6 +209,21 @@ impl Writer {
             _ => self.status.set_trouble(Part::Table, None),
         }
         self.status.write_limit.set(self.limit.get() as u64);
+    }
+}
+
+/// Why an item was not written, in one sentence.
+fn first_sentence(answer: Option<(Option<&str>, Option<&str>)>) -> String {
+    match answer {
+        None => "the store cannot be reached".to_owned(),
+        Some((Some("AccessDeniedException"), message)) => {
+            format!("permission is missing: dynamodb:PutItem: {}", message.unwrap_or_default())
+        }
+        Some((code, message)) => {
+            format!("the store answers {} {}", code.unwrap_or("unknown"), message.unwrap_or_default())
+                .trim_end()
+                .to_owned()
+        }
     }
 }
 

@@ -164,6 +164,15 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
             }
         }
     }
+    settle(&bench, &daemon, connections).await;
+    result.peak_kib = result.peak_kib.max(daemon.memory().0);
+    result.crashes = usize::from(daemon.terminate(Duration::from_secs(20)).await != 0);
+    judge(&bench, &mut result).await;
+    (scenario, seed, result)
+}
+
+/// Everything goes well for a while; then nothing more is sent, and what was sent is stored.
+async fn settle(bench: &Bench, daemon: &Daemon, connections: usize) {
     let all = 4.0 * connections as f64;
     daemon.until_metric("bitstamp_subscriptions", |confirmed| confirmed >= all).await;
     let stored = daemon.metric("bitstamp_stored_total").await;
@@ -180,10 +189,6 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
             && now["bitstamp_spool_records"] < 20.0
     })
     .await;
-    result.peak_kib = result.peak_kib.max(daemon.memory().0);
-    result.crashes = usize::from(daemon.terminate(Duration::from_secs(20)).await != 0);
-    judge(&bench, &mut result).await;
-    (scenario, seed, result)
 }
 
 /// What happens to a connection.
