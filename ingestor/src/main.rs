@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command};
 use ingestor::config::{Config, Faults, SETTINGS};
 use ingestor::pipeline::{Pipeline, PipelineError};
 use ingestor::status::Status;
@@ -12,39 +12,50 @@ use ingestor::{logs, table};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// As in sysexits.h: the configuration, or the table it names, is wrong.
-const EXIT_CONFIG: u8 = 78;
-/// As in sysexits.h: the disk failed; what is durable is written after the next start.
-const EXIT_DISK: u8 = 74;
+use crate::commands::{EXIT_CONFIG, EXIT_DISK};
+
+/// What the program does beside capturing.
+mod commands;
 
 const EXAMPLES: &str = "\
 Examples:
   ingestor --channels live_trades_btcusd,live_orders_btcusd --region eu-central-1
   ingestor --config /etc/bitstamp-live.toml
   ingestor --endpoint-url http://127.0.0.1:8000 --spool-dir /tmp/spool
+  ingestor check --config /etc/bitstamp-live.toml
+  ingestor status
 
+Without a command it runs the daemon, until SIGTERM or Ctrl-C. `ingestor help COMMAND` shows examples of each command.
 Each setting may also stand in the file under its name (spool_max = \"2GiB\") or in the environment
 (BITSTAMP_LIVE_SPOOL_MAX). A flag beats the environment, the environment the file.
-Exit codes: 0 stopped in order, 74 disk failed, 78 wrong configuration or table, 1 anything else.";
+Exit codes of the daemon: 0 stopped in order, 74 disk failed, 78 wrong configuration or table, 1 anything else.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = command().get_matches();
-    let filter =
-        EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let capturing = arguments.subcommand().is_none();
+    let default = if capturing { "info,fjall=warn,lsm_tree=warn" } else { "warn,fjall=error,lsm_tree=error" };
+    let filter = EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     logs::start(filter);
-    match run(&arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let config = configuration(&arguments);
+    let ended = match arguments.subcommand() {
+        None => capture(config).await.map(|()| 0),
+        Some((name, matches)) => commands::run(name, matches, config).await,
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             report(&error);
-            match (error.downcast_ref::<Faults>(), error.downcast_ref::<PipelineError>()) {
-                (Some(_), _) | (_, Some(PipelineError::Table(_) | PipelineError::Config(_))) => {
-                    ExitCode::from(EXIT_CONFIG)
-                }
-                (_, Some(PipelineError::Spool(_))) => ExitCode::from(EXIT_DISK),
-                _ => ExitCode::FAILURE,
-            }
+            exit_code(&error)
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match (error.downcast_ref::<Faults>(), error.downcast_ref::<PipelineError>()) {
+        (Some(_), _) | (_, Some(PipelineError::Table(_))) => ExitCode::from(EXIT_CONFIG),
+        (_, Some(PipelineError::Spool(_))) => ExitCode::from(EXIT_DISK),
+        _ => commands::exit_code(error).map_or(ExitCode::FAILURE, ExitCode::from),
     }
 }
 
@@ -57,17 +68,27 @@ fn command() -> Command {
         Arg::new(setting.key)
             .long(setting.key.replace('_', "-"))
             .value_name(setting.value)
+            .global(true)
+            .help_heading("Settings")
             .help(format!("{}{default}", setting.help))
     });
     Command::new("ingestor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Captures channels of Bitstamp's WebSocket into a DynamoDB table and never loses a frame silently")
         .after_help(EXAMPLES)
-        .arg(Arg::new("config").long("config").value_name("FILE").help("A TOML file with settings"))
+        .subcommands(commands::all())
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .global(true)
+                .help_heading("Settings")
+                .help("A TOML file with settings"),
+        )
         .args(settings)
 }
 
-async fn run(arguments: &clap::ArgMatches) -> anyhow::Result<()> {
+fn configuration(arguments: &ArgMatches) -> Result<Config, Faults> {
     let file = match arguments.get_one::<String>("config") {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| Faults(vec![format!("{path}: {error}")]))?;
@@ -82,7 +103,11 @@ async fn run(arguments: &clap::ArgMatches) -> anyhow::Result<()> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let config = Config::read(&flags, &environment, file.as_ref().map(|(path, text)| (*path, text.as_str())))?;
+    Config::read(&flags, &environment, file.as_ref().map(|(path, text)| (*path, text.as_str())))
+}
+
+async fn capture(config: Result<Config, Faults>) -> anyhow::Result<()> {
+    let config = config?;
     let client = table::connect(&config).await;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;

@@ -258,6 +258,19 @@ impl Shipper {
     }
 }
 
+/// What the shipper would write of a record; nothing of a connection's own story and of control messages.
+///
+/// # Errors
+///
+/// Why it belongs into the quarantine.
+pub fn entry_of(sequence: u64, record: &Record) -> Result<Option<Entry>, String> {
+    match build(record) {
+        Built::Nothing => Ok(None),
+        Built::Refused(reason) => Err(reason),
+        Built::Entry(entry, _) => Ok(Some(Entry { sequences: vec![sequence], ..*entry })),
+    }
+}
+
 /// What becomes of a record.
 enum Built {
     /// Nothing to store.

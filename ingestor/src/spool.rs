@@ -44,6 +44,9 @@ pub mod segment;
 /// What could not be stored, with the reason.
 pub mod quarantine;
 
+/// Reading through a spool at rest.
+mod walk;
+
 /// Why the spool does not work. None of these can be mended by trying again within the process.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Keyspace, PersistMode};
@@ -42,27 +43,51 @@ impl Quarantine {
         })
     }
 
-    /// Puts entries in; durable when it returns. A sequence that is in already is not counted twice.
+    /// Puts entries in; durable when it returns. One whose sequence is in already takes its place.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Storage`]: final.
     pub fn put(&self, entries: &[Entry]) -> Result<(), SpoolError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        let (mut bytes, mut count) = (0, 0);
+        let (mut bytes, mut replaced, mut count) = (0, 0, 0);
         for Entry { sequence, reason, record } in entries {
             let key = sequence.to_be_bytes();
             let length = u32::try_from(reason.len()).unwrap_or(u32::MAX);
             let value = [&length.to_le_bytes(), reason.as_bytes(), &record.encode()].concat();
-            if !self.keyspace.contains_key(key).map_err(storage("quarantining"))? {
-                bytes += value.len() as u64;
-                count += 1;
+            bytes += value.len() as u64;
+            match self.keyspace.size_of(key).map_err(storage("quarantining"))? {
+                Some(old) => replaced += u64::from(old),
+                None => count += 1,
             }
             batch.insert(&self.keyspace, key, value);
         }
         batch.commit().map_err(storage("quarantining"))?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(replaced, Ordering::Relaxed);
         self.count.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes entries out that are settled after all; durable when it returns. A sequence that is not in is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Storage`]: final.
+    pub fn remove(&self, sequences: &BTreeSet<u64>) -> Result<(), SpoolError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let (mut bytes, mut count) = (0, 0);
+        for sequence in sequences {
+            let key = sequence.to_be_bytes();
+            if let Some(size) = self.keyspace.size_of(key).map_err(storage("emptying the quarantine"))? {
+                bytes += u64::from(size);
+                count += 1;
+                batch.remove(&self.keyspace, key);
+            }
+        }
+        batch.commit().map_err(storage("emptying the quarantine"))?;
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.count.fetch_sub(count, Ordering::Relaxed);
         Ok(())
     }
 

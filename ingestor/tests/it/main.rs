@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod campaign;
+mod commands;
 mod connection;
 mod faults;
 mod kill;

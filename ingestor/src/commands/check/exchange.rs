@@ -1,0 +1,84 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ingestor::clock::Clock;
+use ingestor::config::Config;
+use ingestor::socket::Socket;
+use ingestor::spool::record::{Content, Record, Story};
+use ingestor::status::{Part, Status};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::Found;
+use crate::commands::counted;
+
+/// Longer than the daemon's own limit for opening a connection, which then says itself that it was too slow.
+const OPEN_WITHIN: Duration = Duration::from_secs(15);
+
+/// Opens a connection with the daemon's own code and waits until each channel is confirmed.
+pub(super) async fn check(config: &Arc<Config>) -> Found {
+    let status = Arc::new(Status::default());
+    let (records, mut received) = mpsc::channel(1_024);
+    let stop = CancellationToken::new();
+    let socket = Socket { config: config.clone(), clock: Arc::new(Clock::default()), status: status.clone(), records };
+    let begun = Instant::now();
+    let watch = async {
+        let ended = confirmations(config, &mut received).await;
+        stop.cancel();
+        // The socket tells how it ends before it does.
+        while received.recv().await.is_some() {}
+        ended
+    };
+    let ((), ended) = tokio::join!(socket.run(stop.clone()), watch);
+    let (url, all) = (&config.url, counted(config.channels.len() as u64, "subscription"));
+    match ended {
+        Ended::Confirmed => Ok(format!("{url} confirmed {all} in {} ms", begun.elapsed().as_millis())),
+        Ended::Lost(reason) => {
+            let unreachable = status.trouble().remove(&Part::Exchange);
+            let sentence = unreachable.unwrap_or_else(|| format!("{url} ended the connection: {reason}"));
+            Err(format!("{sentence}; look at --url and the network"))
+        }
+        Ended::Missing(missing) => {
+            let names: Vec<_> = missing.iter().take(5).map(String::as_str).collect();
+            let more = if missing.len() > names.len() { ", ..." } else { "" };
+            let errors = match status.exchange_errors.get() {
+                0 => String::new(),
+                errors => format!(" and {} came, logged above", counted(errors, "error")),
+            };
+            Err(format!(
+                "{url} did not confirm {} of {all} within {:?}{errors}: {}{more}; look at --channels and --confirm-within",
+                missing.len(),
+                config.confirm_within,
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// How the waiting for confirmations ended.
+enum Ended {
+    Confirmed,
+    Lost(String),
+    /// These channels were not confirmed in time.
+    Missing(BTreeSet<String>),
+}
+
+async fn confirmations(config: &Config, received: &mut mpsc::Receiver<Record>) -> Ended {
+    let mut missing: BTreeSet<String> = config.channels.iter().map(ToString::to_string).collect();
+    let mut deadline = Instant::now() + OPEN_WITHIN;
+    while !missing.is_empty() {
+        let Ok(Some(record)) = timeout_at(deadline, received.recv()).await else { return Ended::Missing(missing) };
+        let Content::Story(story) = record.content else { continue };
+        match serde_json::from_slice(&story) {
+            Ok(Story::Connected) => deadline = Instant::now() + config.confirm_within,
+            Ok(Story::Subscribed { channel }) => {
+                missing.remove(&channel);
+            }
+            Ok(Story::Lost { reason }) => return Ended::Lost(reason),
+            _ => {}
+        }
+    }
+    Ended::Confirmed
+}
