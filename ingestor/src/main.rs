@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match (error.downcast_ref::<Faults>(), error.downcast_ref::<PipelineError>()) {
-        (Some(_), _) | (_, Some(PipelineError::Table(_))) => ExitCode::from(EXIT_CONFIG),
+        (Some(_), _) | (_, Some(PipelineError::Table(_) | PipelineError::Config(_))) => ExitCode::from(EXIT_CONFIG),
         (_, Some(PipelineError::Spool(_))) => ExitCode::from(EXIT_DISK),
         _ => commands::exit_code(error).map_or(ExitCode::FAILURE, ExitCode::from),
     }
