@@ -16,7 +16,7 @@ use ingestor::writer::{Outcome, Writer};
 use ingestor::{ship, table};
 
 use super::spool::into_file;
-use super::{EXIT_DISK, counted, line, moment, open_spool, progress};
+use super::{EXIT_DISK, line, moment, open_spool, progress};
 
 /// Entries read and written at once: memory stays the same however many there are.
 const AT_ONCE: usize = 400;
@@ -177,7 +177,8 @@ impl Retry<'_> {
         self.quarantine.remove(&needless)?;
         self.needless += needless.len() as u64;
         self.refuse(&refused)?;
-        let writer = &self.writer;
+        // A handle: the counts are changed while it writes.
+        let writer = &self.writer.clone();
         let mut writes: FuturesUnordered<_> = batches.finish().into_iter().map(|batch| writer.write(batch)).collect();
         loop {
             let outcome = match tokio::time::timeout(PATIENCE, writes.next()).await {
