@@ -106,19 +106,30 @@ fn status(spool: &Spool, out: &mut dyn Write) -> anyhow::Result<u8> {
     writeln!(out, "bytes        {} of {}", sized(spool.bytes()), sized(spool.max_bytes()))?;
     let quarantine = spool.quarantine();
     writeln!(out, "quarantine   {}, {}", counted(quarantine.count(), "record"), sized(quarantine.bytes()))?;
-    if !connections.is_empty() {
-        writeln!(out, "\n{:<12} {:>12} {:>8}  {:<28} newest", "connection", "frames", "notes", "oldest")?;
-    }
-    for (connection, sum) in &connections {
-        let (oldest, newest) = sum.since_until();
-        let name = if *connection == 0 { "the daemon".to_owned() } else { connection.to_string() };
-        writeln!(out, "{name:<12} {:>12} {:>8}  {oldest:<28} {newest}", grouped(sum.frames), grouped(sum.stories))?;
-    }
+    by_connection(&connections, out)?;
     if damaged > 0 {
         writeln!(out, "\n{} damaged: `ingestor spool verify` names them", counted(damaged, "record"))?;
         return Ok(EXIT_DISK);
     }
     Ok(0)
+}
+
+/// One line for each connection that brought frames: an exchange that is down leaves a note for each attempt.
+fn by_connection(connections: &BTreeMap<u32, Sum>, out: &mut dyn Write) -> std::io::Result<()> {
+    let with_frames: Vec<_> = connections.iter().filter(|(_, sum)| sum.frames > 0).collect();
+    if !with_frames.is_empty() {
+        writeln!(out, "\n{:<12} {:>12} {:>8}  {:<28} newest", "connection", "frames", "notes", "oldest")?;
+    }
+    for (connection, sum) in with_frames {
+        let (oldest, newest) = sum.since_until();
+        writeln!(
+            out,
+            "{connection:<12} {:>12} {:>8}  {oldest:<28} {newest}",
+            grouped(sum.frames),
+            grouped(sum.stories)
+        )?;
+    }
+    Ok(())
 }
 
 fn verify(spool: &Spool, out: &mut dyn Write) -> anyhow::Result<u8> {

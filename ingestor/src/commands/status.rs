@@ -89,7 +89,7 @@ fn trouble(health: &Value, metrics: &Metrics, out: &mut dyn Write) -> std::io::R
     if get(metrics, "bitstamp_intake_stopped") > 0 {
         all.push("the spool is full: intake stopped, events are missed until a tenth is free");
     }
-    if get(metrics, "bitstamp_connections") == 0 {
+    if all.is_empty() && get(metrics, "bitstamp_connections") == 0 {
         all.push("no connection to the exchange is open");
     }
     if all.is_empty() {
