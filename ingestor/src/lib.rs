@@ -39,6 +39,9 @@ pub mod intake;
 /// Items on their way into one request.
 pub mod batch;
 
+/// What becomes of a record: an item, a mark for the ledger, a refusal.
+pub mod build;
+
 /// Requests to the table, until everything is stored or refused.
 pub mod writer;
 

@@ -28,12 +28,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use shared::time::Micros;
 use tokio::sync::watch;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::clock::system_micros;
+use crate::spool::meta::{get_number, identity};
 use crate::spool::quarantine::Quarantine;
-use crate::spool::record::{Record, RecordError};
+use crate::spool::record::Record;
 use crate::spool::segment::Segments;
+
+/// Why it does not work.
+mod error;
+
+/// Small facts about the spool as a whole.
+mod meta;
 
 /// One record and its bytes.
 pub mod record;
@@ -47,40 +52,7 @@ pub mod quarantine;
 /// Reading through a spool at rest.
 mod walk;
 
-/// Why the spool does not work. None of these can be mended by trying again within the process.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Another process has it open.
-    #[error("the spool `{0}` is in use by another process; stop it or configure another spool_dir")]
-    InUse(String),
-    /// Opening failed.
-    #[error("the spool `{folder}` cannot be opened: {source}")]
-    Open {
-        /// Its folder.
-        folder: String,
-        /// What the engine says.
-        source: fjall::Error,
-    },
-    /// Written by a later version.
-    #[error("the spool has format {0}, this program reads format {FORMAT}; use the newer program")]
-    Format(u64),
-    /// Reading, writing or fsync failed: full disk, bad disk.
-    #[error("the spool failed while {doing}: {source}")]
-    Storage {
-        /// What it was doing.
-        doing: &'static str,
-        /// What the engine says.
-        source: fjall::Error,
-    },
-    /// A record that this program did not write.
-    #[error("record {sequence} of the spool is damaged: {source}")]
-    Damaged {
-        /// Its number.
-        sequence: u64,
-        /// What is wrong.
-        source: RecordError,
-    },
-}
+pub use crate::spool::error::SpoolError;
 
 const FORMAT: u64 = 1;
 
@@ -296,26 +268,8 @@ fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(2 << 20)
 }
 
-/// Two daemons never share it, not even those of one machine or of a copied disk image that began without a spool.
-fn identity(meta: &Keyspace, folder: &Path) -> Result<String, SpoolError> {
-    if let Some(name) = meta.get("daemon").map_err(storage("reading"))? {
-        return Ok(String::from_utf8_lossy(&name).into_owned());
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "unnamed" } else { host.trim() };
-    let seed = format!("{host} {} {} {}", folder.display(), std::process::id(), system_micros());
-    let name = format!("{host}-{:016x}", xxh3_64(seed.as_bytes()));
-    meta.insert("daemon", name.as_bytes()).map_err(storage("creating"))?;
-    Ok(name)
-}
-
 fn storage(doing: &'static str) -> impl Fn(fjall::Error) -> SpoolError {
     move |source| SpoolError::Storage { doing, source }
-}
-
-fn get_number(keyspace: &Keyspace, name: &str) -> Result<Option<u64>, SpoolError> {
-    let value = keyspace.get(name).map_err(storage("reading"))?;
-    Ok(value.and_then(|bytes| bytes.as_ref().try_into().ok().map(u64::from_be_bytes)))
 }
 
 /// A panic elsewhere does not make the numbers behind the lock wrong.

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, Select, WriteRequest};
 use clap::Command;
 use ingestor::config::{Config, Faults};
+use ingestor::markets;
 use ingestor::table::{self, TableError};
 use rustix::fs::statvfs;
 use shared::table::{CHANNEL, ID, INDEX, MICROTIMESTAMP};
@@ -30,8 +31,8 @@ Examples:
 
 One line a check: ok, fault with its remedy, or left out where an earlier fault makes it pointless.
   configuration   every setting is readable
-  exchange        the WebSocket opens and confirms each channel within --confirm-within. It also confirms markets that do
-                  not exist, so a misspelt market passes
+  markets         the exchange has them, as far as --rest-url can be reached
+  exchange        the WebSocket opens and confirms each channel within --confirm-within
   table           it is there, with the keys and the index that events need (dynamodb:DescribeTable)
   read            dynamodb:Query on the index, for `ingestor estimate` and gap filling
   write           dynamodb:BatchWriteItem, proved by deleting an item that no event can be: nothing changes, one write unit
@@ -64,6 +65,18 @@ pub(super) async fn run(config: Result<Config, Faults>, out: &mut dyn Write) -> 
         "configuration",
         Ok(format!("{} into table {}", counted(config.channels.len() as u64, "channel"), config.table)),
     )?;
+    let config = match markets::channels(&config).await {
+        Ok(channels) => {
+            report.line("markets", Ok(format!("{} to subscribe to", counted(channels.len() as u64, "channel"))))?;
+            Arc::new(Config { channels, ..Config::clone(&config) })
+        }
+        Err(Faults(faults)) => {
+            for fault in faults {
+                report.line("markets", Err(fault))?;
+            }
+            config
+        }
+    };
     report.line("exchange", exchange::check(&config).await)?;
     let client = table::connect(&config).await;
     let table = described(&client, &config).await;

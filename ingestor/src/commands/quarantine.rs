@@ -13,7 +13,7 @@ use ingestor::spool::quarantine::{Entry, Quarantine};
 use ingestor::spool::{Spool, SpoolError};
 use ingestor::status::{Part, Status};
 use ingestor::writer::{Outcome, Writer};
-use ingestor::{ship, table};
+use ingestor::{build, table};
 
 use super::spool::into_file;
 use super::{EXIT_DISK, line, moment, open_spool, progress};
@@ -166,7 +166,7 @@ impl Retry<'_> {
         let mut batches = Batches::default();
         let (mut needless, mut refused) = (BTreeSet::new(), Vec::new());
         for entry in &entries {
-            match ship::entry_of(entry.sequence, &entry.record) {
+            match build::entry_of(entry.sequence, &entry.record) {
                 Ok(Some(item)) => batches.add(item),
                 Ok(None) => {
                     needless.insert(entry.sequence);

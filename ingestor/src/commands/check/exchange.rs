@@ -22,7 +22,15 @@ pub(super) async fn check(config: &Arc<Config>) -> Found {
     let status = Arc::new(Status::default());
     let (records, mut received) = mpsc::channel(1_024);
     let stop = CancellationToken::new();
-    let socket = Socket { config: config.clone(), clock: Arc::new(Clock::default()), status: status.clone(), records };
+    let socket = Socket {
+        config: config.clone(),
+        clock: Arc::new(Clock::default()),
+        status: status.clone(),
+        records,
+        channels: config.channels.as_slice().into(),
+        place: 0,
+        opened: Arc::default(),
+    };
     let begun = Instant::now();
     let watch = async {
         let ended = confirmations(config, &mut received).await;
