@@ -8,14 +8,15 @@ use crate::batch::Entry;
 use crate::ledger::Mark;
 use crate::spool::record::{Content, Record};
 
-/// What the shipper would write of a record; nothing of a connection's own story and of control messages.
+/// What the shipper would write of a record; nothing of control messages.
 ///
 /// # Errors
 ///
-/// Why it belongs into the quarantine.
+/// Why it belongs into the quarantine. A story does in any case: to the ledger it means something in its place only.
 pub fn entry_of(sequence: u64, record: &Record) -> Result<Option<Entry>, String> {
     match build(record) {
-        Built::Nothing | Built::Story(_) => Ok(None),
+        Built::Nothing => Ok(None),
+        Built::Story(_) => Err("a story that comes too late for the ledger".to_owned()),
         Built::Refused(reason) => Err(reason),
         Built::Entry(entry, _, _) => Ok(Some(Entry { sequences: vec![sequence], ..*entry })),
     }

@@ -27,7 +27,7 @@ const NOT_RUNNING: &str = "the daemon was not running";
 /// - A connection has delivered everything that was sent from the confirmation of a subscription to the last heartbeat that
 ///   was answered. The union over the connections counts.
 /// - Times of events are the exchange's, times of connections the daemon's: both ends of a union are drawn in by
-///   [`run::MARGIN`], for the way from the exchange and for what the two clocks differ.
+///   two seconds, for the way from the exchange and for what the two clocks differ.
 /// - Order events name their predecessor. Where they do, only an unbroken chain is called captured, and a chain that goes on
 ///   over a lost connection proves that nothing was sent meanwhile.
 ///

@@ -38,7 +38,7 @@ use crate::writer::Writer;
 /// Records between sockets and intake: several hundred milliseconds of the busiest bursts seen.
 const QUEUE: usize = 4_096;
 /// Channels of one connection. The exchange closes it without a word at the 1,025th.
-const CHANNELS: usize = 1_000;
+pub const CHANNELS: usize = 1_000;
 /// How often a store that cannot be reached at the start is tried again.
 const CHECK_AGAIN: Duration = Duration::from_secs(2);
 

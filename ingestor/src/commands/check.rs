@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, Select, WriteRequest};
 use clap::Command;
 use ingestor::config::{Config, Faults};
-use ingestor::markets;
+use ingestor::markets::{self, Markets};
 use ingestor::table::{self, TableError};
 use rustix::fs::statvfs;
+use shared::channel::Channel;
 use shared::table::{CHANNEL, ID, INDEX, MICROTIMESTAMP};
 
 use super::daemon::Daemon;
@@ -20,7 +21,7 @@ mod exchange;
 
 /// The journal that the spool's engine keeps beside the records, at most (`Spool::open`).
 const JOURNAL: u64 = 64 << 20;
-/// The sort key of the item that the write check deletes. The sort key of every event begins with a digit, so there is
+/// The sort key of the item that the write check asks for. The sort key of every event begins with a digit, so there is
 /// no such item.
 const NO_EVENT: &str = "_check";
 
@@ -31,18 +32,19 @@ Examples:
 
 One line a check: ok, fault with its remedy, or left out where an earlier fault makes it pointless.
   configuration   every setting is readable
-  markets         the exchange has them, as far as --rest-url can be reached
+  markets         the exchange has every market that a channel names; it would confirm others too and stay silent
   exchange        the WebSocket opens and confirms each channel within --confirm-within
   table           it is there, with the keys and the index that events need (dynamodb:DescribeTable)
   read            dynamodb:Query on the index, for `ingestor estimate` and gap filling
-  write           dynamodb:BatchWriteItem, proved by deleting an item that no event can be: nothing changes, one write unit
+  write           dynamodb:BatchWriteItem and PutItem, proved on an item that no event can be: one is deleted that is not there,
+                  one is put on a condition that does not hold; nothing changes, two write units
   spool           its folder can be written to and the disk has room for --spool-max
   listen          the address for /metrics and /health is free, or the daemon's
 Exit codes: 0 all is well, 78 at least one fault.";
 
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Whether the daemon could work: settings, exchange, table, permissions, disk")
+        .about("Whether the daemon could work: settings, markets, exchange, table, permissions, disk")
         .after_help(EXAMPLES)
 }
 
@@ -65,19 +67,19 @@ pub(super) async fn run(config: Result<Config, Faults>, out: &mut dyn Write) -> 
         "configuration",
         Ok(format!("{} into table {}", counted(config.channels.len() as u64, "channel"), config.table)),
     )?;
-    let config = match markets::channels(&config).await {
+    match resolved(&config).await {
         Ok(channels) => {
-            report.line("markets", Ok(format!("{} to subscribe to", counted(channels.len() as u64, "channel"))))?;
-            Arc::new(Config { channels, ..Config::clone(&config) })
+            report
+                .line("markets", Ok(format!("the exchange has them; {}", counted(channels.len() as u64, "channel"))))?;
+            report.line("exchange", exchange::check(&config, &channels).await)?;
         }
-        Err(Faults(faults)) => {
+        Err(faults) => {
             for fault in faults {
                 report.line("markets", Err(fault))?;
             }
-            config
+            report.left_out("exchange", "the markets come first")?;
         }
-    };
-    report.line("exchange", exchange::check(&config).await)?;
+    }
     let client = table::connect(&config).await;
     let table = described(&client, &config).await;
     let usable = table.is_ok();
@@ -116,6 +118,18 @@ impl Report<'_> {
     }
 }
 
+/// The channels to subscribe to, where the exchange has their markets.
+async fn resolved(config: &Config) -> Result<Vec<Channel>, Vec<String>> {
+    let Some(rest_url) = &config.rest_url else {
+        // Nobody wants it checked; only wildcards cannot do without.
+        return markets::channels(config).await.map_err(|Faults(faults)| faults);
+    };
+    let markets = Markets::fetch(rest_url)
+        .await
+        .map_err(|error| vec![format!("{error}: {rest_url}; look at --rest-url and the network")])?;
+    markets.resolve(&config.channels).map_err(|Faults(faults)| faults)
+}
+
 async fn described(client: &Client, config: &Config) -> Found {
     match table::check(client, &config.table).await {
         Ok(()) => Ok(format!("`{}` has the keys and the index that events need", config.table)),
@@ -142,7 +156,8 @@ async fn can_read(client: &Client, config: &Config) -> Found {
     Ok("dynamodb:Query on the index is allowed".to_owned())
 }
 
-/// Deletes what cannot be there. IAM asks for the same permission whether a batch puts or deletes.
+/// Nothing changes: a batch deletes what cannot be there (IAM asks for the same permission whether it puts or deletes), and
+/// a put has a condition that does not hold.
 async fn can_write(client: &Client, config: &Config) -> Found {
     let delete = DeleteRequest::builder()
         .key(ID, AttributeValue::N("0".to_owned()))
@@ -153,8 +168,26 @@ async fn can_write(client: &Client, config: &Config) -> Found {
     let sent = client.batch_write_item().request_items(&config.table, vec![request]).send();
     let answer = ask("dynamodb:BatchWriteItem", sent).await?;
     let throttled = answer.unprocessed_items().is_some_and(|tables| !tables.is_empty());
+    let put = client
+        .put_item()
+        .table_name(&config.table)
+        .item(ID, AttributeValue::N("0".to_owned()))
+        .item(MICROTIMESTAMP, AttributeValue::S(NO_EVENT.to_owned()))
+        .condition_expression("attribute_exists(#id)")
+        .expression_attribute_names("#id", ID);
+    let put = async {
+        match put.send().await {
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            answer => answer.map(drop),
+        }
+    };
+    ask("dynamodb:PutItem", put).await?;
     let now = if throttled { ", but the table is throttled now" } else { "" };
-    Ok(format!("dynamodb:BatchWriteItem is allowed{now}"))
+    Ok(format!("dynamodb:BatchWriteItem and PutItem are allowed{now}"))
 }
 
 fn spool(config: &Config) -> Found {

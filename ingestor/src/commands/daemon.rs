@@ -6,6 +6,7 @@ use ingestor::config::Config;
 use serde_json::Value;
 
 use super::CommandError;
+use super::store::innermost;
 
 /// It answers from memory; a daemon that takes longer is in trouble.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ impl Daemon {
             } else if error.is_timeout() {
                 format!("no answer within {} s", WITHIN.as_secs())
             } else {
-                error.to_string()
+                format!("no answer, {}", innermost(&error))
             };
             self.missing(reason)
         };

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
 use ingestor::config::{Config, units};
+use ingestor::markets;
 
 use self::count::Counted;
 use super::grouped;
@@ -24,7 +25,7 @@ Events are counted in the table (dynamodb:Query; what that reads is shown and co
 counters of the running daemon. A write unit is a started kilobyte, once for the table and once for the index; how many an
 event takes is measured on the newest 100 items of the channel, else taken from docs/cost.md. The default prices are those
 of us-east-1 in US dollars; yours: https://aws.amazon.com/dynamodb/pricing/. Storage, recovery and reads are not in it.
-Exit codes: 0 done, 69 the store or the daemon cannot be reached or refuses.";
+Exit codes: 0 done, 69 the store or the daemon cannot be reached or refuses, 78 wrong configuration.";
 
 pub(super) fn command() -> Command {
     let valued = |name: &'static str, value: &'static str, default: &'static str, help: &'static str| {
@@ -44,8 +45,7 @@ pub(super) fn command() -> Command {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let hours = text.strip_suffix('h').map(|number| format!("{}min", number.trim().parse::<u32>().unwrap_or(0) * 60));
-    units::duration(Duration::from_secs(1), Duration::from_secs(7 * 86_400))(hours.as_deref().unwrap_or(text))
+    units::duration(Duration::from_secs(1), Duration::from_secs(7 * 86_400))(text)
         .map_err(|_| "expected a number and s, min or h, at most 168h".to_owned())
 }
 
@@ -58,10 +58,11 @@ pub(super) async fn run(matches: &ArgMatches, config: &Config, out: &mut dyn Wri
     let prices = Prices { per_million: of("price-per-million"), per_unit_hour: of("price-per-unit-hour") };
     let span = |name: &str| matches.get_one::<Duration>(name).copied().unwrap_or_default();
     let from_daemon = matches.get_one::<String>("from").is_some_and(|from| from == "daemon");
+    let config = Config { channels: markets::channels(config).await?, ..config.clone() };
     let (counts, source) = if from_daemon {
-        count::in_daemon(config, span("sample")).await?
+        count::in_daemon(&config, span("sample")).await?
     } else {
-        count::in_table(config, span("last")).await?
+        count::in_table(&config, span("last")).await?
     };
     let estimates: Vec<Estimate> = counts.iter().map(|counted| Estimate::of(counted, &prices)).collect();
     show(&counts, &estimates, out)?;

@@ -72,6 +72,8 @@ fn block(metrics: &Metrics, received: u64, stored: u64, out: &mut dyn Write) -> 
     let (bytes, max) = (sized(of("bitstamp_spool_bytes")), sized(of("bitstamp_spool_max_bytes")));
     writeln!(out, "waiting      {}; spool {bytes} of {max}", counted(of("bitstamp_spool_records"), "record"))?;
     writeln!(out, "quarantine   {}", counted(of("bitstamp_quarantine_records"), "record"))?;
+    let (gaps, seconds) = (of("bitstamp_gaps_total"), of("bitstamp_gap_us_total") / 1_000_000);
+    writeln!(out, "gaps         {} over all channels, {} s in all, since the start", grouped(gaps), grouped(seconds))?;
     let (table, index) = (of("bitstamp_throttled_table_total"), of("bitstamp_throttled_index_total"));
     writeln!(
         out,

@@ -39,7 +39,9 @@ where
     }
 }
 
-/// What lies around it are the SDK's layers.
-fn innermost<'error>(error: &'error (dyn std::error::Error + 'static)) -> &'error (dyn std::error::Error + 'static) {
+/// The cause at the bottom: what lies around it are the layers of libraries.
+pub(super) fn innermost<'error>(
+    error: &'error (dyn std::error::Error + 'static),
+) -> &'error (dyn std::error::Error + 'static) {
     error.source().map_or(error, innermost)
 }

@@ -70,10 +70,10 @@ async fn a_check_of_a_good_setup_is_ok_and_leaves_nothing_behind() {
     let settings = bench.settings();
     let ran = run(&settings, &["check"]);
     assert_eq!(ran.code, Some(0));
-    for what in ["configuration", "exchange", "table", "read", "write", "spool", "listen"] {
+    for what in ["configuration", "markets", "exchange", "table", "read", "write", "spool", "listen"] {
         line(&ran, &format!("ok {what} "));
     }
-    assert_eq!(ran.out.lines().count(), 7);
+    assert_eq!(ran.out.lines().count(), 8);
     assert!(line(&ran, "ok exchange").contains("confirmed 4 subscriptions"));
     assert_eq!(bench.items().await.len(), 0);
     let left: Vec<_> =
@@ -121,6 +121,15 @@ async fn a_check_names_each_fault_with_its_remedy() {
     assert!(line(&ran, "fault write").contains("permission dynamodb:BatchWriteItem is missing"));
     assert!(line(&ran, "fault spool").contains("--spool-dir"));
     assert!(line(&ran, "fault listen").contains("stop what uses it or set --listen"));
+
+    let batches_only = self::role(&bench, &["DescribeTable", "Query", "BatchWriteItem"]).await;
+    let changes = [("channels", "live_trades_btcusf"), ("endpoint_url", &batches_only.url())];
+    let ran = run(&with(&settings, &changes), &["check"]);
+    assert!(line(&ran, "fault write").contains("permission dynamodb:PutItem is missing"));
+    assert!(line(&ran, "fault markets").contains("no market `btcusf`; did you mean `btcusd`?"));
+    line(&ran, "- exchange left out");
+    let ran = run(&with(&settings, &[("rest_url", "http://127.0.0.1:9")]), &["check"]);
+    assert!(line(&ran, "fault markets").contains("look at --rest-url"));
 
     let settings = with(&settings, &[("url", "ws://127.0.0.1:9"), ("spool_max", "1048576GiB")]);
     let ran = run(&settings, &["check"]);
@@ -350,6 +359,7 @@ async fn the_status_of_a_running_daemon() {
     assert_eq!(ran.code, Some(0));
     line(&ran, &format!("healthy at {}", daemon.address()));
     line(&ran, "connections 1 open, 4 subscriptions, 0 lost so far");
+    line(&ran, "gaps 0 over all channels, 0 s in all, since the start");
     line(&ran, "trouble none");
     line(&run(&settings, &["check"]), "ok listen a daemon is running at");
 
@@ -370,7 +380,9 @@ async fn the_status_of_a_running_daemon() {
 
     let ran = run(&settings, &["status"]);
     assert_eq!(ran.code, Some(69));
-    assert!(ran.err.contains("nothing listens there; start it, or say where it listens with --listen"), "{}", ran.err);
+    // Another test may have taken the port meanwhile.
+    assert!(ran.err.contains(&format!("no daemon at {}: ", settings["listen"])), "{}", ran.err);
+    assert!(ran.err.contains("; start it, or say where it listens with --listen"), "{}", ran.err);
     let engine = engine().await;
     let ran = run(&with(&settings, &[("listen", engine.strip_prefix("http://").unwrap())]), &["status"]);
     assert_eq!(ran.code, Some(69));

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use ingestor::clock::Clock;
 use ingestor::config::Config;
+use ingestor::pipeline::CHANNELS;
 use ingestor::socket::Socket;
 use ingestor::spool::record::{Content, Record, Story};
 use ingestor::status::{Part, Status};
+use shared::channel::Channel;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +19,18 @@ use crate::commands::counted;
 /// Longer than the daemon's own limit for opening a connection, which then says itself that it was too slow.
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
 
-/// Opens a connection with the daemon's own code and waits until each channel is confirmed.
-pub(super) async fn check(config: &Arc<Config>) -> Found {
+/// Opens a connection with the daemon's own code and waits until each channel is confirmed; several, one after the other, where
+/// there are more channels than one carries.
+pub(super) async fn check(config: &Arc<Config>, channels: &[Channel]) -> Found {
+    let begun = Instant::now();
+    for part in channels.chunks(CHANNELS) {
+        connect(config, part).await?;
+    }
+    let all = counted(channels.len() as u64, "subscription");
+    Ok(format!("{} confirmed {all} in {} ms", config.url, begun.elapsed().as_millis()))
+}
+
+async fn connect(config: &Arc<Config>, channels: &[Channel]) -> Result<(), String> {
     let status = Arc::new(Status::default());
     let (records, mut received) = mpsc::channel(1_024);
     let stop = CancellationToken::new();
@@ -27,22 +39,21 @@ pub(super) async fn check(config: &Arc<Config>) -> Found {
         clock: Arc::new(Clock::default()),
         status: status.clone(),
         records,
-        channels: config.channels.as_slice().into(),
+        channels: channels.into(),
         place: 0,
         opened: Arc::default(),
     };
-    let begun = Instant::now();
     let watch = async {
-        let ended = confirmations(config, &mut received).await;
+        let ended = confirmations(config, channels, &mut received).await;
         stop.cancel();
         // The socket tells how it ends before it does.
         while received.recv().await.is_some() {}
         ended
     };
     let ((), ended) = tokio::join!(socket.run(stop.clone()), watch);
-    let (url, all) = (&config.url, counted(config.channels.len() as u64, "subscription"));
+    let (url, all) = (&config.url, counted(channels.len() as u64, "subscription"));
     match ended {
-        Ended::Confirmed => Ok(format!("{url} confirmed {all} in {} ms", begun.elapsed().as_millis())),
+        Ended::Confirmed => Ok(()),
         Ended::Lost(reason) => {
             let unreachable = status.trouble().remove(&Part::Exchange);
             let sentence = unreachable.unwrap_or_else(|| format!("{url} ended the connection: {reason}"));
@@ -73,8 +84,8 @@ enum Ended {
     Missing(BTreeSet<String>),
 }
 
-async fn confirmations(config: &Config, received: &mut mpsc::Receiver<Record>) -> Ended {
-    let mut missing: BTreeSet<String> = config.channels.iter().map(ToString::to_string).collect();
+async fn confirmations(config: &Config, channels: &[Channel], received: &mut mpsc::Receiver<Record>) -> Ended {
+    let mut missing: BTreeSet<String> = channels.iter().map(ToString::to_string).collect();
     let mut deadline = Instant::now() + OPEN_WITHIN;
     while !missing.is_empty() {
         let Ok(Some(record)) = timeout_at(deadline, received.recv()).await else { return Ended::Missing(missing) };
