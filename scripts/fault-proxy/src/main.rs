@@ -9,6 +9,7 @@ use fault_proxy::{
     mix::Mix,
     proxy::{Config, Down, Proxy},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A seeded proxy that makes a DynamoDB endpoint misbehave.
 #[derive(Parser, Debug)]
@@ -123,8 +124,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let seed = args.seed;
     let proxy = Proxy::start(config(args)).await.context("cannot start")?;
     proxy.set_down(down);
+    // Before anybody reads the address: who does may interrupt at once.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     println!("listening on {}, seed {seed}; Ctrl-C prints the counts", proxy.url());
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    interrupt.recv().await;
     println!("\nseed {seed}\n{}", proxy.counts());
     proxy.shutdown().await;
     Ok(())
