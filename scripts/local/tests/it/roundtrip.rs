@@ -62,7 +62,7 @@ async fn what_the_simulator_sent_comes_back_over_http() {
     .into();
     let system = System::start(options(folder.path(), channels.clone(), Config::default())).await.unwrap();
     let status = system.status();
-    until("2,000 events", || status.received.get() >= 2_000).await;
+    until("2,000 events", || status.received.get() - status.duplicates.get() >= 2_500).await;
     assert!(compare(system, folder.path(), &channels).await >= 2_000);
 }
 
@@ -101,7 +101,8 @@ async fn a_restart_goes_on_with_what_is_there() {
         system.drain().await;
         let (captured, stopped) = system.stop_capturing().await.unwrap();
         assert_eq!(stopped.left, 0);
-        before = kept + usize::try_from(status.stored.get()).unwrap();
+        // What was kept may hold the first events of this run already.
+        before += usize::try_from(status.stored.get()).unwrap();
         assert_eq!(verify::read_back(api, &channels, 0).await.unwrap().len(), before);
         captured.stop().await;
     }
