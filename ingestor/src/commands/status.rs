@@ -67,7 +67,12 @@ fn block(metrics: &Metrics, received: u64, stored: u64, out: &mut dyn Write) -> 
         grouped(of("bitstamp_losses_total"))
     )?;
     let (all_received, all_stored) = (of("bitstamp_received_total"), of("bitstamp_stored_total"));
-    writeln!(out, "received     {}/s, {} since the start", grouped(received), grouped(all_received))?;
+    writeln!(
+        out,
+        "received     {}/s on all connections, {} since the start",
+        grouped(received),
+        grouped(all_received)
+    )?;
     writeln!(out, "stored       {}/s, {} since the start{newest}", grouped(stored), grouped(all_stored))?;
     let (bytes, max) = (sized(of("bitstamp_spool_bytes")), sized(of("bitstamp_spool_max_bytes")));
     writeln!(out, "waiting      {}; spool {bytes} of {max}", counted(of("bitstamp_spool_records"), "record"))?;

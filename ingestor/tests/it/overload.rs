@@ -27,7 +27,7 @@ async fn a_hot_channel_is_absorbed_and_drained_at_the_limit() {
     let (begun, deadline) = (Instant::now(), Duration::from_secs(120 + u64::from(seconds) * 10));
     while daemon.metric("bitstamp_stored_total").await < sent as f64 {
         assert!(begun.elapsed() < deadline, "does not drain");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await; // another process does not signal
     }
     let drained = (sent as f64 - stored) / begun.elapsed().as_secs_f64();
     let attempts = daemon.metric("bitstamp_write_attempts_total").await;
