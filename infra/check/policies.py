@@ -101,12 +101,25 @@ class Bench:
         self.moto.stop()
 
 
+def each_is_taken_away(program: str, allowed: set, taken: set) -> None:
+    """So that no action comes into a role without anybody showing what happens where it is missing."""
+    assert taken == allowed, f"{program}: in its role and never taken away, or the other way round: {sorted(taken ^ allowed)}"
+
+
+def settings(bench: Bench, allowed: set, exchange: str, listen: str) -> list:
+    spool = tempfile.mkdtemp(dir=bench.folder)
+    return ["--region", REGION, "--endpoint-url", bench.proxy(allowed), "--url", f"ws://{exchange}",
+            "--rest-url", f"http://{exchange}/api/v2", "--spool-dir", spool, "--listen", listen,
+            "--channels", "live_trades_btcusd,live_orders_btcusd"]
+
+
 def daemon(bench: Bench, allowed: set, exchange: str) -> tuple[subprocess.Popen, str]:
     listen = f"127.0.0.1:{port()}"
-    spool = tempfile.mkdtemp(dir=bench.folder)
-    process = bench.spawn("ingestor", "--region", REGION, "--endpoint-url", bench.proxy(allowed), "--url", f"ws://{exchange}", "--rest-url", f"http://{exchange}/api/v2", "--spool-dir", spool,
-                          "--listen", listen, "--channels", "live_trades_btcusd,live_orders_btcusd")
-    return process, f"http://{listen}"
+    return bench.spawn("ingestor", *settings(bench, allowed, exchange, listen)), f"http://{listen}"
+
+
+def check(bench: Bench, allowed: set, exchange: str) -> tuple[int, str]:
+    return bench.run("ingestor", "check", *settings(bench, allowed, exchange, f"127.0.0.1:{port()}"))
 
 
 def ingestor(bench: Bench, allowed: set) -> None:
@@ -139,6 +152,15 @@ def ingestor(bench: Bench, allowed: set) -> None:
     assert "dynamodb:DescribeTable" in said, said
     print(f"ingestor without DescribeTable: exit code 78 and says: {said}")
 
+    code, said = check(bench, allowed, exchange)
+    assert code == 0, (code, said)
+    for action in sorted(allowed):
+        code, said = check(bench, allowed - {action}, exchange)
+        (fault,) = [line for line in said.splitlines() if line.startswith("fault")]
+        assert code == 78 and f"dynamodb:{action}" in fault, (action, code, said)
+        print(f"ingestor check without {action}: exit code 78 and says: {fault}")
+    each_is_taken_away("ingestor", allowed, {"BatchWriteItem", "PutItem", "DescribeTable", "Query"})
+
 
 def query(bench: Bench, allowed: set) -> None:
     def serve(actions: set) -> tuple[subprocess.Popen, str]:
@@ -165,6 +187,7 @@ def query(bench: Bench, allowed: set) -> None:
     logged = process.log.read_text()
     assert "dynamodb:Query" in told and "dynamodb:Query" in logged, (told, logged)
     print(f"query-fn without Query: 502 and says: {told}")
+    each_is_taken_away("query-fn", allowed, {"Query"})
 
 
 def backfill(bench: Bench, allowed: set) -> None:
@@ -180,18 +203,30 @@ def backfill(bench: Bench, allowed: set) -> None:
             key = {name: item[name] for name in ("id", "microtimestamp")}
             bench.dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE nmicrotimestamp")
 
-    make_older()
-    for command in (["plan"], ["run"], ["verify"]):
-        code, said = run(allowed, *command)
-        assert code == 0, (command, code, said[-900:])
-    print("backfill with its role: plan, run, verify")
-    needed = {"DescribeTable": ["plan"], "DescribeContinuousBackups": ["run"], "Scan": ["run"], "PartiQLUpdate": ["run"]}
-    for action, command in needed.items():
+    def remove_index() -> None:
+        bench.dynamodb.update_table(TableName=TABLE, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": INDEX}}])
+
+    commands = {
+        "DescribeTable": "plan", "DescribeContinuousBackups": "run", "Scan": "run", "PartiQLUpdate": "run",
+        "GetItem": "run --checkpoint-item", "PutItem": "run --checkpoint-item", "DeleteItem": "run --checkpoint-item",
+        "UpdateItem": "run --update-item", "UpdateTable": "run --create-index",
+    }
+    for command in ("plan", "run", "verify", "run --checkpoint-item", "run --update-item", "run --create-index"):
         make_older()
-        code, said = run(allowed - {action}, *command)
+        if "--create-index" in command:
+            remove_index()
+        code, said = run(allowed, *command.split())
+        assert code == (4 if command == "verify" else 0), (command, code, said[-900:])
+        print(f"backfill with its role: {command}: exit code {code}")
+    for action, command in commands.items():
+        make_older()
+        if action == "UpdateTable":
+            remove_index()
+        code, said = run(allowed - {action}, *command.split())
         last = said.strip().splitlines()[-1]
-        assert code != 0 and action in said, (action, code, said)
-        print(f"backfill without {action}: exit code {code} and says: {last}")
+        assert code not in (0, 3, 4) and f"dynamodb:{action}" in said, (action, code, said)
+        print(f"backfill without {action}: {command}: exit code {code} and says: {last}")
+    each_is_taken_away("backfill", allowed, set(commands))
 
 
 def main(resolved: str, binaries: str) -> None:

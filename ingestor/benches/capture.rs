@@ -212,6 +212,8 @@ async fn whole_daemon(frames: &[String]) -> f64 {
 
 fn start_daemon(url: &str, engine: &str, folder: &Path, port: u16) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ingestor"))
+        // As in infra/systemd.
+        .env("MALLOC_ARENA_MAX", "2")
         .args(["--url", url, "--endpoint-url", engine, "--channels", "live_orders_btcusd"])
         .arg("--spool-dir")
         .arg(folder.join("spool"))

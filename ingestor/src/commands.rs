@@ -30,9 +30,6 @@ mod line;
 /// Questions to the running daemon.
 mod daemon;
 
-/// What the store answers, in words.
-mod store;
-
 /// As in sysexits.h: nothing answers where the daemon or the store should.
 pub(crate) const EXIT_UNREACHABLE: u8 = 69;
 /// As in sysexits.h: the disk failed, or what it holds is damaged.

@@ -33,7 +33,7 @@ const fn setting(key: &'static str, value: &'static str, default: &'static str, 
 }
 
 /// Every setting.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 23] = [
     setting(
         "channels",
         "NAME,NAME",
@@ -58,6 +58,19 @@ pub const SETTINGS: [Setting; 21] = [
         "TIME",
         "24h",
         "A connection older than this is replaced; its successor is confirmed before it is closed",
+    ),
+    setting(
+        "fill_after",
+        "TIME",
+        "2min",
+        "So long after a gap what was missed is fetched over REST; not sooner than another daemon would have written it",
+    ),
+    setting(
+        "lease",
+        "TIME",
+        "0s",
+        "Daemons that set it write in turn: the others only spool, and take over when the one is silent for this long; \
+         0s: no turns, every daemon writes; at least 2s",
     ),
     setting("table", "NAME", shared::table::DEFAULT_TABLE, "The DynamoDB table"),
     setting("region", "REGION", "", "The table's AWS region [default: the AWS SDK's own order of places]"),
@@ -110,6 +123,10 @@ pub struct Config {
     pub connections: u32,
     /// How old a connection may become.
     pub max_age: Duration,
+    /// How long after a gap what was missed is fetched.
+    pub fill_after: Duration,
+    /// How long the lease to write lasts, if daemons take turns.
+    pub lease: Option<Duration>,
     /// The DynamoDB table.
     pub table: String,
     /// Its region, unless the SDK is to find one.
@@ -173,6 +190,8 @@ impl Config {
             }),
             // The exchange closes connections after 90 days; one day less leaves room for the replacement.
             max_age: layers.get("max_age", units::duration(Duration::from_secs(1), DAY * 89)),
+            fill_after: layers.get("fill_after", units::duration(Duration::from_secs(1), DAY / 2)),
+            lease: layers.get("lease", lease),
             table: layers.get("table", table_name),
             region: layers.optional("region"),
             endpoint_url: layers.optional("endpoint_url"),
@@ -212,6 +231,14 @@ fn rest_url(text: &str) -> Result<Option<String>, String> {
             Ok(Some(text.trim_end_matches('/').to_owned()))
         }
         false => Err("expected http:// or https:// and a host".to_owned()),
+    }
+}
+
+fn lease(text: &str) -> Result<Option<Duration>, String> {
+    match units::duration(Duration::ZERO, MINUTES)(text)? {
+        Duration::ZERO => Ok(None),
+        // Four beats and their requests must fit into it.
+        _ => units::duration(Duration::from_secs(2), MINUTES)(text).map(Some),
     }
 }
 

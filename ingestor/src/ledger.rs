@@ -242,8 +242,8 @@ impl Ledger {
     }
 }
 
-/// Captured stretches are cut to the length that readers rely on.
-fn pieces(from: u64, through: u64, state: State) -> impl Iterator<Item = (u64, u64)> {
+/// Cuts a stretch, unless it is a gap, to the length that readers rely on.
+pub fn pieces(from: u64, through: u64, state: State) -> impl Iterator<Item = (u64, u64)> {
     let length = if state == State::Gap { u64::MAX } else { LONGEST };
     let mut next = Some(from);
     std::iter::from_fn(move || {

@@ -12,6 +12,9 @@ pub mod clock;
 /// What the daemon knows of itself: counters, depths, ages.
 pub mod status;
 
+/// The exchange's REST API.
+pub mod rest;
+
 /// The exchange's markets: channels checked, wildcards expanded.
 pub mod markets;
 
@@ -36,6 +39,12 @@ pub mod spool;
 /// From the sockets into the spool: group commit.
 pub mod intake;
 
+/// One question to the store, its refusals in words.
+pub mod ask;
+
+/// What the table holds already.
+pub mod stored;
+
 /// Items on their way into one request.
 pub mod batch;
 
@@ -51,8 +60,20 @@ pub mod window;
 /// Which stretches of a channel's time are complete, worked out from the spool's records.
 pub mod ledger;
 
+/// Which of several daemons of one table writes.
+pub mod lease;
+
+/// What a daemon does with its spool while another one writes.
+pub mod standby;
+
+/// Channels with a new gap, from the shipper to whoever fills it.
+pub mod missed;
+
 /// From the spool into the table.
 pub mod ship;
+
+/// What was missed, fetched again from the exchange's REST API.
+pub mod fill;
 
 /// The table: connecting to it, creating it, checking it.
 pub mod table;

@@ -1,47 +1,51 @@
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use shared::channel::{Channel, Family};
 
 use crate::config::{Config, Faults};
-use crate::socket;
-
-/// The exchange is far away at most, not slow.
-const WITHIN: Duration = Duration::from_secs(5);
+use crate::rest::{Rest, RestError, Rows};
 
 /// The exchange's list of markets cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum MarketsError {
     /// Not asked, or no answer.
     #[error("the exchange's markets cannot be read: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    Rest(#[from] RestError),
     /// An answer without a market.
     #[error("the exchange's list of markets is empty")]
     Empty,
 }
 
-/// The symbols of the exchange's markets, e.g. `btcusd`.
+/// The exchange's markets: their symbols, e.g. `btcusd`, with their names, e.g. `BTC/USD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Markets(BTreeSet<String>);
+pub struct Markets(BTreeMap<String, String>);
 
 #[derive(Deserialize)]
 struct Row {
     market_symbol: String,
+    name: String,
 }
 
 impl Markets {
-    /// Asks `GET <rest_url>/markets/`.
+    /// Asks `GET /markets/`.
     ///
     /// # Errors
     ///
     /// [`MarketsError`].
-    pub async fn fetch(rest_url: &str) -> Result<Markets, MarketsError> {
-        let client = reqwest::Client::builder().tls_backend_preconfigured(socket::tls()).timeout(WITHIN).build()?;
-        let answer = client.get(format!("{rest_url}/markets/")).send().await?.error_for_status()?;
-        let rows: Vec<Row> = answer.json().await?;
-        let symbols: BTreeSet<String> = rows.into_iter().map(|row| row.market_symbol).collect();
-        if symbols.is_empty() { Err(MarketsError::Empty) } else { Ok(Markets(symbols)) }
+    pub async fn fetch(rest: &Rest) -> Result<Markets, MarketsError> {
+        let mut rows = Rows::of(rest.get("/markets/").await?);
+        let mut markets = BTreeMap::new();
+        while let Some(Row { market_symbol, name }) = rows.next().await? {
+            markets.insert(market_symbol, name);
+        }
+        if markets.is_empty() { Err(MarketsError::Empty) } else { Ok(Markets(markets)) }
+    }
+
+    /// A market's name, e.g. `BTC/USD`.
+    #[must_use]
+    pub fn name(&self, symbol: &str) -> Option<&str> {
+        self.0.get(symbol).map(String::as_str)
     }
 
     /// The channels to subscribe to: those named, and for each wildcard those of every market.
@@ -54,8 +58,8 @@ impl Markets {
         for channel in channels {
             match (channel.market(), channel.family()) {
                 (Some("*"), family) => resolved.extend(self.every(channel, family)),
-                (Some(market), _) if !self.0.contains(market) => {
-                    let nearest = self.0.iter().min_by_key(|known| strsim::levenshtein(known, market));
+                (Some(market), _) if !self.0.contains_key(market) => {
+                    let nearest = self.0.keys().min_by_key(|known| strsim::levenshtein(known, market));
                     let hint = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
                     faults.push(format!("channels: `{channel}`: the exchange has no market `{market}`{hint}"));
                 }
@@ -71,7 +75,7 @@ impl Markets {
         // Funding rates are of perpetual markets only.
         let has_it = move |market: &&String| family != Family::FundingRate || market.ends_with("-perp");
         let prefix = wildcard.as_str().trim_end_matches('*').to_owned();
-        self.0.iter().filter(has_it).map(move |market| Channel::from_frame(format!("{prefix}{market}")))
+        self.0.keys().filter(has_it).map(move |market| Channel::from_frame(format!("{prefix}{market}")))
     }
 }
 
@@ -82,7 +86,7 @@ impl Markets {
 /// [`Faults`] in the configuration; without a list of markets only where wildcards need one.
 pub async fn channels(config: &Config) -> Result<Vec<Channel>, Faults> {
     let error = match &config.rest_url {
-        Some(rest_url) => match Markets::fetch(rest_url).await {
+        Some(rest_url) => match fetch(rest_url).await {
             Ok(markets) => return markets.resolve(&config.channels),
             Err(error) => error.to_string(),
         },
@@ -98,12 +102,17 @@ pub async fn channels(config: &Config) -> Result<Vec<Channel>, Faults> {
     Ok(config.channels.clone())
 }
 
+async fn fetch(rest_url: &str) -> Result<Markets, MarketsError> {
+    Markets::fetch(&Rest::new(rest_url)?).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn resolve(names: &[&str]) -> Result<Vec<String>, Faults> {
-        let markets = Markets(["btcusd", "ethusd", "btcusd-perp"].map(str::to_owned).into());
+        let markets =
+            Markets(["btcusd", "ethusd", "btcusd-perp"].map(|symbol| (symbol.to_owned(), String::new())).into());
         let channels: Vec<Channel> = names.iter().map(|name| name.parse().unwrap()).collect();
         Ok(markets.resolve(&channels)?.iter().map(ToString::to_string).collect())
     }

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! sockets --mpsc--> intake: arbitrate --append, fsync--> spool --read--> shipper --BatchWriteItem--> table
-//!                  (thread)                        <--position--
+//!                  (thread)                        <--position--        |                       ^
+//!                                                                   missed --> filler --PutItem, Query
 //! ```
 //!
 //! Stop: sockets close; the intake makes durable what they sent and ends; the shipper drains the spool, until a deadline;
 //! what is left is written after the next start.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread;
@@ -16,22 +18,29 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use shared::channel::Channel;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::config::{Config, Faults};
+use crate::fill::Filler;
 use crate::intake::Intake;
+use crate::lease::Lease;
 use crate::ledger::Ledger;
 use crate::markets;
+use crate::missed::Missed;
 use crate::report::Report;
+use crate::rest::{Rest, RestError};
 use crate::ship::Shipper;
 use crate::socket::Socket;
 use crate::spool::record::Record;
 use crate::spool::{Spool, SpoolError};
+use crate::standby::Standby;
 use crate::status::{Part, Status};
+use crate::stored::Stored;
 use crate::table::{self, TableError};
 use crate::writer::Writer;
 
@@ -41,6 +50,9 @@ const QUEUE: usize = 4_096;
 pub const CHANNELS: usize = 1_000;
 /// How often a store that cannot be reached at the start is tried again.
 const CHECK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A store that does not take the lease back does not keep the daemon from ending.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the daemon could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +77,9 @@ pub enum PipelineError {
     /// The spool's ledger was written by a later version, or is damaged.
     #[error("the spool's ledger cannot be read: {0}")]
     Ledger(#[from] serde_json::Error),
+    /// The client for the exchange's REST API cannot be built.
+    #[error(transparent)]
+    Rest(#[from] RestError),
     /// A stage ended that should not.
     #[error("the {0} ended unexpectedly")]
     Ended(&'static str),
@@ -81,6 +96,10 @@ pub struct Pipeline {
     sockets: JoinSet<()>,
     intake: oneshot::Receiver<Result<(), SpoolError>>,
     shipper: JoinHandle<Result<(), PipelineError>>,
+    /// Ends with the daemon, and is given back then.
+    lease: Option<Leasing>,
+    /// Ends with the daemon: what it has not done it does after the next start.
+    filler: Option<AbortOnDropHandle<()>>,
     server: JoinHandle<()>,
 }
 
@@ -122,7 +141,11 @@ impl Pipeline {
             Writer::new(client.clone(), config.table.clone(), config.writers, config.request_timeout, status.clone());
         let names = config.channels.iter().map(Channel::as_str);
         let ledger = Ledger::new(spool.daemon().to_owned(), names, spool.ledger()?.as_deref())?;
-        let shipper = Shipper::new(spool.clone(), writer, status.clone(), config.linger, ledger);
+        let missed = Arc::new(Missed::default());
+        let filler = filler(&config, &client, &writer, &status, &spool)?;
+        let (lease, standby) = turns(&config, &client, &status, &spool);
+        let shipper =
+            Shipper::new(spool.clone(), writer, status.clone(), config.linger, ledger, missed.clone(), standby);
         let report = Report::new(status.clone(), spool.clone()).router();
         tracing::info!(
             channels = config.channels.len(),
@@ -134,6 +157,8 @@ impl Pipeline {
             sockets,
             intake: spawn_intake(intake, received),
             shipper: tokio::spawn(ship(shipper, client, config.clone(), status.clone(), reachable, finish.clone())),
+            lease,
+            filler: filler.map(|filler| AbortOnDropHandle::new(tokio::spawn(filler.run(missed)))),
             server: tokio::spawn(serve(listener, report)),
             status,
             spool,
@@ -184,6 +209,7 @@ impl Pipeline {
     pub async fn stop(mut self) -> Result<Stopped, PipelineError> {
         let deadline = Instant::now() + self.stop_within;
         self.stop.cancel();
+        self.filler = None;
         // The sockets' end closes the intake's queue, and that ends the intake once everything is durable.
         while self.sockets.join_next().await.is_some() {}
         match (&mut self.intake).await {
@@ -200,6 +226,11 @@ impl Pipeline {
             }
         }
         self.server.abort();
+        if let Some(Leasing { task, give_back }) = self.lease {
+            drop(task);
+            // Another daemon would only have to wait for the lease's end.
+            let _given_back = tokio::time::timeout(GIVE_BACK_WITHIN, give_back).await;
+        }
         Ok(Stopped { left: self.spool.depth() })
     }
 }
@@ -229,6 +260,42 @@ fn spawn_sockets(
             sockets.spawn(socket.run(stop.clone()));
             sockets
         })
+}
+
+/// The lease's task, and what gives it back.
+struct Leasing {
+    task: AbortOnDropHandle<()>,
+    give_back: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Where daemons take turns.
+fn turns(config: &Config, client: &Client, status: &Arc<Status>, spool: &Spool) -> (Option<Leasing>, Option<Standby>) {
+    let Some(length) = config.lease else {
+        status.writes.set(1);
+        return (None, None);
+    };
+    let (turn, turns) = watch::channel(None);
+    let (table, owner) = (config.table.clone(), spool.daemon().to_owned());
+    let lease = Lease::new(client.clone(), table.clone(), owner.clone(), length, status.clone());
+    let give_back = Lease::give_back(client.clone(), table.clone(), owner.clone(), status.clone());
+    let task = AbortOnDropHandle::new(tokio::spawn(lease.run(turn)));
+    let standby = Standby::new(turns, Stored { client: client.clone(), table }, owner);
+    (Some(Leasing { task, give_back: Box::pin(give_back) }), Some(standby))
+}
+
+/// Where there is a REST API to ask.
+fn filler(
+    config: &Config,
+    client: &Client,
+    writer: &Writer,
+    status: &Arc<Status>,
+    spool: &Spool,
+) -> Result<Option<Filler>, RestError> {
+    let Some(rest_url) = &config.rest_url else { return Ok(None) };
+    let stored = Stored { client: client.clone(), table: config.table.clone() };
+    let (writer, status, daemon) = (writer.clone(), status.clone(), spool.daemon().to_owned());
+    let rest = Rest::new(rest_url)?;
+    Ok(Some(Filler::new(rest, stored, writer, status, daemon, config.fill_after, &config.channels)))
 }
 
 /// Ships once the table is known to be the right one.

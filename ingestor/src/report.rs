@@ -68,10 +68,15 @@ impl Report {
             ("bitstamp_unprocessed_total", &status.unprocessed),
             ("bitstamp_gaps_total", &status.gaps),
             ("bitstamp_gap_us_total", &status.gap_micros),
+            ("bitstamp_skipped_total", &status.skipped),
+            ("bitstamp_gaps_filled_total", &status.filled),
+            ("bitstamp_events_filled_total", &status.filled_events),
+            ("bitstamp_gaps_unfillable_total", &status.unfillable),
         ] {
             self.counter(name, counter.get());
         }
         for (name, value) in [
+            ("bitstamp_writes", status.writes.get()),
             ("bitstamp_connections", status.connections.get()),
             ("bitstamp_subscriptions", status.subscriptions.get()),
             ("bitstamp_sync_us", status.sync_micros.get()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use shared::channel::Channel;
+use shared::coverage::State;
 use shared::time::Micros;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{Batch, Entry};
 use crate::build::{Built, build};
 use crate::ledger::{self, Ledger, Mark};
+use crate::missed::Missed;
 use crate::spool::quarantine::Entry as Quarantined;
 use crate::spool::record::{Content, Record};
 use crate::spool::{Spool, SpoolError};
-use crate::status::Status;
+use crate::standby::{Standby, Word};
+use crate::status::{Part, Status};
 use crate::window::Window;
 use crate::writer::{Outcome, Writer};
 
@@ -41,11 +44,15 @@ pub struct Shipper {
     durable: watch::Receiver<u64>,
     window: Window,
     ledger: Ledger,
+    /// Channels with a gap that is in the table, for whoever fills it.
+    missed: Arc<Missed>,
     /// What records mean for the ledger, by sequence, until the position passes them.
     marks: VecDeque<(u64, Mark)>,
     /// The records under way, by sequence, with what must be kept in case the table refuses them.
     open: HashMap<u64, Record>,
     open_bytes: usize,
+    /// Where several daemons take turns.
+    standby: Option<Standby>,
     batch: Batch,
     /// When the batch must go, full or not.
     due: Option<Instant>,
@@ -57,7 +64,15 @@ pub struct Shipper {
 impl Shipper {
     /// A shipper that goes on at the spool's position.
     #[must_use]
-    pub fn new(spool: Arc<Spool>, writer: Writer, status: Arc<Status>, linger: Duration, ledger: Ledger) -> Shipper {
+    pub fn new(
+        spool: Arc<Spool>,
+        writer: Writer,
+        status: Arc<Status>,
+        linger: Duration,
+        ledger: Ledger,
+        missed: Arc<Missed>,
+        standby: Option<Standby>,
+    ) -> Shipper {
         let durable = spool.durable();
         let window = Window::new(*spool.position().borrow());
         Shipper {
@@ -68,9 +83,11 @@ impl Shipper {
             durable,
             window,
             ledger,
+            missed,
             marks: VecDeque::new(),
             open: HashMap::new(),
             open_bytes: 0,
+            standby,
             batch: Batch::default(),
             due: None,
             ready: VecDeque::new(),
@@ -90,43 +107,60 @@ impl Shipper {
             self.start_writes();
             let may_read = self.ready.is_empty() && self.window.len() < WINDOW && self.open_bytes < WINDOW_BYTES;
             let behind = self.window.next() < *self.durable.borrow_and_update();
+            let mut waits = false;
             if may_read && behind {
-                self.read()?;
+                waits = !self.read().await?;
                 self.start_writes();
                 // What is complete is settled between two reads, not after the backlog.
                 while let Some(Some(outcome)) = self.writes.next().now_or_never() {
                     self.settle(outcome)?;
                 }
-                tokio::task::yield_now().await;
-                continue;
+                if !waits {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
             }
             let settled = self.window.is_empty() && self.ledger.outbox().is_empty();
-            if finish.is_cancelled() && !behind && settled {
+            // What waits for another daemon's word is decided after the next start.
+            if finish.is_cancelled() && (!behind || waits) && settled {
                 return Ok(());
             }
             let due = self.due;
             tokio::select! {
                 Some(outcome) = self.writes.next(), if !self.writes.is_empty() => self.settle(outcome)?,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.send_batch(),
-                Ok(()) = self.durable.changed(), if may_read => {}
+                Ok(()) = self.durable.changed(), if may_read && !waits => {}
+                () = pause(&mut self.standby), if waits => {}
                 () = finish.cancelled(), if settled => {}
             }
         }
     }
 
-    fn read(&mut self) -> Result<(), SpoolError> {
+    /// Reads on. Whether there may be more to read at once: not where the next record waits for another daemon's word.
+    async fn read(&mut self) -> Result<bool, SpoolError> {
         let from = self.window.next();
         let records = tokio::task::block_in_place(|| self.spool.read(from, READ_RECORDS, READ_BYTES))?;
-        let (mut done, mut refused) = (Vec::new(), Vec::new());
+        let (mut done, mut refused, mut waits) = (Vec::new(), Vec::new(), false);
         for (sequence, record) in records {
+            let built = build(&record);
+            let word = self.word(&built).await;
+            if word == Word::Wait {
+                waits = true;
+                break;
+            }
             self.window.read(sequence);
-            match build(&record) {
+            match built {
                 Built::Nothing => done.push(sequence),
                 Built::Story(mark) => {
                     self.marks.push_back((sequence, *mark));
                     done.push(sequence);
                 }
                 Built::Refused(reason) => refused.push(Quarantined { sequence, reason, record }),
+                Built::Entry(_, mark, _) if word == Word::Skip => {
+                    self.marks.push_back((sequence, mark));
+                    self.status.skipped.add(1);
+                    done.push(sequence);
+                }
                 Built::Entry(mut entry, mark, price) => {
                     self.marks.push_back((sequence, mark));
                     self.status.event(&entry.channel, price.as_deref());
@@ -139,7 +173,18 @@ impl Shipper {
         }
         self.quarantine(&refused)?;
         done.extend(refused.iter().map(|entry| entry.sequence));
-        self.acknowledge(&done)
+        self.acknowledge(&done)?;
+        Ok(!waits)
+    }
+
+    /// What is to be done with a record while another daemon may be the one that writes.
+    async fn word(&mut self, built: &Built) -> Word {
+        match (&mut self.standby, built) {
+            (Some(standby), Built::Entry(entry, ..)) if !standby.leads() => {
+                standby.word(&entry.channel, entry.time).await
+            }
+            _ => Word::Write,
+        }
     }
 
     fn add(&mut self, entry: Entry) {
@@ -175,7 +220,7 @@ impl Shipper {
             let entry = Entry { sequences: Vec::new(), key, channel, time, item: entry.to_item(), ledger: Some(entry) };
             if first {
                 let writer = self.writer.clone();
-                self.writes.push(Box::pin(async move { writer.write_first(entry).await }));
+                self.writes.push(Box::pin(async move { writer.write_first(entry, Part::Channels).await.into() }));
             } else {
                 self.add(entry);
             }
@@ -194,7 +239,14 @@ impl Shipper {
         let mut done = Vec::new();
         for entry in outcome.stored {
             match &entry.ledger {
-                Some(entry) => self.ledger.settle(entry),
+                Some(entry) => {
+                    if let ledger::Entry::Stretch(record) = entry
+                        && record.stretch.state == State::Gap
+                    {
+                        self.missed.add(Channel::from_frame(record.channel.clone()));
+                    }
+                    self.ledger.settle(entry);
+                }
                 None => self.status.stored(&entry.channel, entry.time),
             }
             for sequence in &entry.sequences {
@@ -251,6 +303,13 @@ impl Shipper {
             self.status.intake_stopped.store(false, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+async fn pause(standby: &mut Option<Standby>) {
+    match standby {
+        Some(standby) => standby.pause().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -58,6 +58,16 @@ pub struct Status {
     pub gaps: Counter,
     /// Their time in microseconds, over all channels.
     pub gap_micros: Counter,
+    /// Gaps that were fetched again, over all channels.
+    pub filled: Counter,
+    /// Events that were fetched again and stored.
+    pub filled_events: Counter,
+    /// Gaps that the exchange cannot or does not want to fill.
+    pub unfillable: Counter,
+    /// Whether this daemon writes; 0 while another one holds the lease.
+    pub writes: Gauge,
+    /// Events that were not written because another daemon has proved that they are in the table.
+    pub skipped: Counter,
     /// Whether the spool is full and intake stopped.
     pub intake_stopped: AtomicBool,
     channels: Mutex<BTreeMap<Channel, ChannelStatus>>,
@@ -73,6 +83,10 @@ pub enum Part {
     Table,
     /// The list of channels cannot be written.
     Channels,
+    /// What was fetched again cannot be written.
+    Filling,
+    /// The lease cannot be read or written.
+    Lease,
 }
 
 /// What is known of one channel.

@@ -47,6 +47,31 @@ pub struct Outcome {
     pub refused: Vec<(Entry, String)>,
 }
 
+/// What became of an item that must not replace another.
+#[derive(Debug)]
+pub enum First {
+    /// It is in the table.
+    Written(Entry),
+    /// There was one under its key.
+    WasThere(Entry),
+    /// It can never be in the table, with the reason.
+    Refused(Entry, String),
+}
+
+impl From<First> for Outcome {
+    fn from(first: First) -> Outcome {
+        match first {
+            First::Written(entry) | First::WasThere(entry) => Outcome { stored: vec![entry], refused: Vec::new() },
+            First::Refused(entry, reason) => Outcome { stored: Vec::new(), refused: vec![(entry, reason)] },
+        }
+    }
+}
+
+enum Refusal {
+    Again(String),
+    Never(String),
+}
+
 impl Writer {
     /// A writer with at most `writers` requests at once, each of which may take `patience`.
     #[must_use]
@@ -118,43 +143,52 @@ impl Writer {
         outcome
     }
 
-    /// Writes an item unless there is one under its key, however long that takes: the first of several daemons counts.
+    /// Writes an item unless there is one under its key, however long that takes: the first of several daemons counts. `part`
+    /// is in trouble meanwhile.
     ///
     /// # Cancel safety
     ///
     /// As [`Writer::write`].
-    pub async fn write_first(&self, entry: Entry) -> Outcome {
+    pub async fn write_first(&self, entry: Entry, part: Part) -> First {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
-            let request = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(entry.item.clone()))
-                .condition_expression("attribute_not_exists(id)")
-                .send();
-            self.status.attempts.add(1);
-            let sentence = match tokio::time::timeout(self.patience, request).await {
-                Ok(Ok(_)) => return self.is_there(entry),
-                Ok(Err(error)) => match error.as_service_error() {
-                    Some(service) if service.is_conditional_check_failed_exception() => return self.is_there(entry),
-                    Some(service) if service.code() == Some("ValidationException") => {
-                        let reason = service.message().unwrap_or("not valid").to_owned();
-                        return Outcome { refused: vec![(entry, reason)], ..Outcome::default() };
-                    }
-                    service => first_sentence(service.map(|service| (service.code(), service.message()))),
-                },
-                Err(_) => "the store did not answer in time".to_owned(),
+            let first = match self.attempt_first(&entry).await {
+                Ok(true) => First::Written(entry),
+                Ok(false) => First::WasThere(entry),
+                Err(Refusal::Never(reason)) => First::Refused(entry, reason),
+                Err(Refusal::Again(sentence)) => {
+                    self.status.failures.add(1);
+                    self.status.set_trouble(part, Some(sentence));
+                    tokio::time::sleep(backoff.wait()).await;
+                    continue;
+                }
             };
-            self.status.failures.add(1);
-            self.status.set_trouble(Part::Channels, Some(sentence));
-            tokio::time::sleep(backoff.wait()).await;
+            self.status.set_trouble(part, None);
+            return first;
         }
     }
 
-    fn is_there(&self, entry: Entry) -> Outcome {
-        self.status.set_trouble(Part::Channels, None);
-        Outcome { stored: vec![entry], ..Outcome::default() }
+    /// Whether it was written.
+    async fn attempt_first(&self, entry: &Entry) -> Result<bool, Refusal> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(entry.item.clone()))
+            .condition_expression("attribute_not_exists(id)")
+            .send();
+        self.status.attempts.add(1);
+        let Ok(answer) = tokio::time::timeout(self.patience, request).await else {
+            return Err(Refusal::Again("the store did not answer in time".to_owned()));
+        };
+        let Err(error) = answer else { return Ok(true) };
+        match error.as_service_error() {
+            Some(service) if service.is_conditional_check_failed_exception() => Ok(false),
+            Some(service) if service.code() == Some("ValidationException") => {
+                Err(Refusal::Never(service.message().unwrap_or("not valid").to_owned()))
+            }
+            service => Err(Refusal::Again(first_sentence(service.map(|service| (service.code(), service.message()))))),
+        }
     }
 
     /// One request.

@@ -10,7 +10,7 @@
 //! | `reason` | S | of a gap: why |
 //! | `frames` | N | events received meanwhile |
 //! | `daemon` | S | whose record it is |
-//! | `id`, `microtimestamp` | N, S | xxh3-64 of daemon and channel; `<through>#<from>` |
+//! | `id`, `microtimestamp` | N, S | xxh3-64 of daemon and channel; `<through>#<from>`, of filled ones `<through>#<from>#filled` |
 //!
 //! A `captured` or `filled` stretch is at most a minute long, so whoever reads all ends up to a minute after a moment knows
 //! all of them that contain it; a gap may be of any length. Stretches that touch (next `from` = `through` or one more) are
@@ -118,7 +118,9 @@ impl Record {
     pub fn key(&self) -> Key {
         let Stretch { from, through, .. } = self.stretch;
         let id = xxh3_64(format!("{}\n{}", self.daemon, self.channel).as_bytes());
-        Key { id: id.to_string(), microtimestamp: format!("{through}{SEPARATOR}{from}") }
+        // Beside the gap, not in its place: that may be written once more after a restart.
+        let filled = if self.stretch.state == State::Filled { "#filled" } else { "" };
+        Key { id: id.to_string(), microtimestamp: format!("{through}{SEPARATOR}{from}{filled}") }
     }
 
     /// As an item of the table.

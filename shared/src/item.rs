@@ -23,8 +23,8 @@ const FRAME_PREFIX: &str = "frame.";
 const DATA: &str = "data";
 /// Fields of the frame itself that stand under their own names.
 const FRAME_FIELDS: [&str; 3] = ["event_id", "pre_event_id", "order_source"];
-/// Written by gap filling: where an event came from if not from the WebSocket.
-const SOURCE: &str = "source";
+/// S, written by gap filling: where an event came from if not from the WebSocket. `rest`: the exchange's history.
+pub const SOURCE: &str = "source";
 /// Names that a field of `data` may not take: what it would hide is needed to find or to restore the event.
 const RESERVED: [&str; 12] = [
     ID,

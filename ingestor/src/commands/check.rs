@@ -6,15 +6,16 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, Select, WriteRequest};
 use clap::Command;
 use ingestor::config::{Config, Faults};
-use ingestor::markets::{self, Markets};
+use ingestor::markets::{self, Markets, MarketsError};
+use ingestor::rest::Rest;
 use ingestor::table::{self, TableError};
 use rustix::fs::statvfs;
 use shared::channel::Channel;
 use shared::table::{CHANNEL, ID, INDEX, MICROTIMESTAMP};
 
 use super::daemon::Daemon;
-use super::store::ask;
 use super::{EXIT_CONFIG, counted, sized};
+use ingestor::ask::ask;
 
 /// The exchange's part of it.
 mod exchange;
@@ -124,9 +125,9 @@ async fn resolved(config: &Config) -> Result<Vec<Channel>, Vec<String>> {
         // Nobody wants it checked; only wildcards cannot do without.
         return markets::channels(config).await.map_err(|Faults(faults)| faults);
     };
-    let markets = Markets::fetch(rest_url)
-        .await
-        .map_err(|error| vec![format!("{error}: {rest_url}; look at --rest-url and the network")])?;
+    let fault = |error: MarketsError| vec![format!("{error}: {rest_url}; look at --rest-url and the network")];
+    let rest = Rest::new(rest_url).map_err(|error| fault(error.into()))?;
+    let markets = Markets::fetch(&rest).await.map_err(fault)?;
     markets.resolve(&config.channels).map_err(|Faults(faults)| faults)
 }
 

@@ -6,7 +6,7 @@ use ingestor::config::Config;
 use serde_json::Value;
 
 use super::CommandError;
-use super::store::innermost;
+use ingestor::ask::innermost;
 
 /// It answers from memory; a daemon that takes longer is in trouble.
 const WITHIN: Duration = Duration::from_secs(5);

@@ -218,7 +218,9 @@ async fn judge(bench: &Bench, result: &mut Sum) {
     if let Some((channel, time)) = undeclared.first() {
         eprintln!("seed {}: {channel} {time} is missing and not declared: {:#?}", bench.seed, ledgers[channel]);
     }
-    let wrong = comparison.missing.iter().filter(|(channel, time)| is_in(&ledgers[channel], State::Captured, *time));
+    let wrong = comparison.missing.iter().filter(|(channel, time)| {
+        is_in(&ledgers[channel], State::Captured, *time) || is_in(&ledgers[channel], State::Filled, *time)
+    });
     result.undeclared = undeclared.len().max(wrong.count());
     result.generated = comparison.generated.len();
     result.missing = comparison.missing.len();

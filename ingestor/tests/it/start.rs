@@ -118,7 +118,8 @@ async fn wildcards_are_every_market_of_the_exchange() {
     let mut settings = bench.settings();
     settings.insert("channels".to_owned(), "live_trades_*,order_book_btcusd".to_owned());
     let daemon = bench.start(&settings).await;
-    let markets = ingestor::markets::Markets::fetch(&bench.simulator.rest_url()).await.unwrap();
+    let rest = ingestor::rest::Rest::new(&bench.simulator.rest_url()).unwrap();
+    let markets = ingestor::markets::Markets::fetch(&rest).await.unwrap();
     let expected = markets.resolve(&["live_trades_*".parse().unwrap()]).unwrap().len() + 1;
     assert!(expected > 2);
     until("all subscribed", || bench.simulator.subscriptions() == expected).await;

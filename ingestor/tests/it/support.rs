@@ -34,8 +34,24 @@ pub(crate) const CHANNELS: [&str; 4] =
 pub(crate) struct Comparison {
     pub(crate) generated: Vec<(String, u64)>,
     pub(crate) missing: Vec<(String, u64)>,
+    /// Not stored as they were sent, but fetched from the exchange's history.
+    pub(crate) filled: usize,
     /// Stored but not generated, stored twice, or altered.
     pub(crate) extra: usize,
+}
+
+/// What the exchange's history tells of a frame: of trades less than the stream did, of order events all but the predecessor.
+fn history(frame: &str) -> String {
+    let mut frame: Value = serde_json::from_str(frame).unwrap();
+    if frame["event"] == "trade" {
+        let data = &frame["data"];
+        return format!(
+            "{} {} {} {} {}",
+            frame["channel"], data["id"], data["type"], data["price_str"], data["amount_str"]
+        );
+    }
+    frame.as_object_mut().unwrap().remove("pre_event_id");
+    canonical(&frame)
 }
 
 fn parse(frame: &str) -> Event {
@@ -95,6 +111,8 @@ impl Bench {
                 ("request_timeout", "500ms".to_owned()),
                 // A busy machine must not look like a mute exchange.
                 ("answer_within", "15s".to_owned()),
+                // What was missed stays missed; tests of filling say otherwise.
+                ("fill_after", "1h".to_owned()),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         )
@@ -146,17 +164,27 @@ impl Bench {
 
     /// The table beside everything that was generated.
     pub(crate) async fn compare(&self) -> Comparison {
-        let mut stored = spelled(&self.items().await);
+        let (fetched, captured): (Vec<Item>, Vec<Item>) =
+            self.items().await.into_iter().partition(|item| item.contains_key(item::SOURCE));
+        let mut stored = spelled(&captured);
+        let mut filled: HashMap<String, usize> = HashMap::new();
+        for item in fetched {
+            assert_eq!(item[item::SOURCE].as_s().unwrap(), "rest");
+            *filled.entry(history(&frame_of(&item).to_string())).or_default() += 1;
+        }
         let mut comparison = Comparison::default();
         for frame in self.generated() {
             let event = parse(&frame);
             let time = Keyed::of(&event).unwrap().time.unwrap().0;
             if !take(&mut stored, &spell_frame(&frame)) {
-                comparison.missing.push((event.channel.to_string(), time));
+                match take(&mut filled, &history(&frame)) {
+                    true => comparison.filled += 1,
+                    false => comparison.missing.push((event.channel.to_string(), time)),
+                }
             }
             comparison.generated.push((event.channel.to_string(), time));
         }
-        comparison.extra = stored.values().sum();
+        comparison.extra = stored.values().sum::<usize>() + filled.values().sum::<usize>();
         comparison
     }
 
@@ -174,7 +202,7 @@ impl Bench {
         items.iter().filter(|item| channel(item) == wanted).map(|item| coverage::stretch(item).unwrap()).collect()
     }
 
-    async fn all_items(&self) -> Vec<Item> {
+    pub(crate) async fn all_items(&self) -> Vec<Item> {
         let mut items = Vec::new();
         let mut from = None;
         loop {
@@ -224,14 +252,18 @@ fn channel(item: &Item) -> &str {
 fn spelled(items: &[Item]) -> HashMap<String, usize> {
     let mut spelled = HashMap::new();
     for item in items {
-        let event = item::to_event(item).unwrap();
-        let mut frame = event.extra;
-        frame.insert("channel".to_owned(), event.channel.as_str().into());
-        frame.insert("event".to_owned(), event.name.into());
-        frame.insert("data".to_owned(), event.data);
-        *spelled.entry(canonical(&Value::Object(frame))).or_default() += 1;
+        *spelled.entry(canonical(&frame_of(item))).or_default() += 1;
     }
     spelled
+}
+
+fn frame_of(item: &Item) -> Value {
+    let event = item::to_event(item).unwrap();
+    let mut frame = event.extra;
+    frame.insert("channel".to_owned(), event.channel.as_str().into());
+    frame.insert("event".to_owned(), event.name.into());
+    frame.insert("data".to_owned(), event.data);
+    Value::Object(frame)
 }
 
 fn spell_frame(frame: &str) -> String {
@@ -365,6 +397,8 @@ impl Drop for Daemon {
 /// The daemon's command line, its output kept out of the test's unless `INGESTOR_LOG` is set.
 pub(crate) fn command(settings: &BTreeMap<String, String>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingestor"));
+    // As in infra/systemd.
+    command.env("MALLOC_ARENA_MAX", "2");
     for (key, value) in settings {
         command.arg(format!("--{}", key.replace('_', "-"))).arg(value);
     }

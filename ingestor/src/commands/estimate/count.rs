@@ -13,8 +13,8 @@ use shared::table::{CHANNEL, INDEX, NMICROTIMESTAMP};
 use tokio::time::Instant;
 
 use crate::commands::daemon::Daemon;
-use crate::commands::store::ask;
 use crate::commands::{CommandError, progress};
+use ingestor::ask::ask;
 
 /// So many of a channel's newest items are measured.
 const MEASURED: i32 = 100;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::IndexStatus};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -48,6 +48,10 @@ async fn race(engine: &Engine, seed: u64, items: u64) {
     let mut killed = 0;
     for _ in 0..KILLS {
         let mut child = desk.start(&run);
+        // The first kill may hit the creation of the index, which takes an engine minutes; the others the migration itself.
+        if killed > 0 {
+            until_index_is_active(&client).await;
+        }
         tokio::time::sleep(Duration::from_millis(dice.random_range(100..900.max(items / 100)))).await;
         killed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
@@ -72,6 +76,17 @@ async fn race(engine: &Engine, seed: u64, items: u64) {
     println!("verify: {verified}");
     check_table(&client, &fixture, items + inserted, &deleted).await;
     check_rejects(&desk, &fixture);
+}
+
+async fn until_index_is_active(client: &Client) {
+    loop {
+        let described = client.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
+        let indexes = described.global_secondary_indexes.unwrap_or_default();
+        if indexes.iter().any(|index| index.index_status == Some(IndexStatus::Active)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Every item, attribute by attribute, against what the fixture says.

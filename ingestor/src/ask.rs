@@ -3,17 +3,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// What one question to the store may take.
-pub(super) const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// Asks the store once and says in one sentence what went wrong. `permission`: what the request needs, as IAM names it.
 ///
 /// # Errors
 ///
 /// The sentence.
-pub(super) async fn ask<T, E>(
-    permission: &str,
-    request: impl Future<Output = Result<T, SdkError<E>>>,
-) -> Result<T, String>
+pub async fn ask<T, E>(permission: &str, request: impl Future<Output = Result<T, SdkError<E>>>) -> Result<T, String>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -40,7 +37,8 @@ where
 }
 
 /// The cause at the bottom: what lies around it are the layers of libraries.
-pub(super) fn innermost<'error>(
+#[must_use]
+pub fn innermost<'error>(
     error: &'error (dyn std::error::Error + 'static),
 ) -> &'error (dyn std::error::Error + 'static) {
     error.source().map_or(error, innermost)
