@@ -62,8 +62,7 @@ async fn request(
         let call = client
             .update_table()
             .table_name(&args.table)
-            .attribute_definitions(definition(&args.index_partition, ScalarAttributeType::S))
-            .attribute_definitions(definition(&args.to_attribute, kind(args.to_type)))
+            .set_attribute_definitions(Some(definitions(shape, args)))
             .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action(shape, args)).build());
         let Err(error) = call.send().await else { return Ok(()) };
         // An attempt whose answer was lost may have taken effect.
@@ -135,8 +134,18 @@ fn action(shape: &Shape, args: &JobArgs) -> CreateGlobalSecondaryIndexAction {
         .expect("name and keys are given")
 }
 
-fn definition(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
-    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("name and type are given")
+/// Those of the new index, and those that keys name already: not every engine keeps what is left out.
+fn definitions(shape: &Shape, args: &JobArgs) -> Vec<AttributeDefinition> {
+    let new =
+        [(args.index_partition.as_str(), ScalarAttributeType::S), (args.to_attribute.as_str(), kind(args.to_type))];
+    let is_new = |name: &str| new.iter().any(|(known, _)| *known == name);
+    let kept =
+        shape.named.iter().filter(|known| !is_new(&known.name)).map(|known| (known.name.as_str(), known.kind.clone()));
+    let define = |(name, kind)| {
+        let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+        definition.expect("name and type are given")
+    };
+    kept.chain(new.clone()).map(define).collect()
 }
 
 fn kind(to: ToType) -> ScalarAttributeType {

@@ -81,8 +81,8 @@ pub struct Shape {
     pub billing: Billing,
     /// The index of the arguments, where it is there.
     pub index: Option<Index>,
-    /// The type that key schemas give the target attribute, where one does.
-    pub target_kind: Option<ScalarAttributeType>,
+    /// Every attribute that a key of the table or of one of its indexes names.
+    pub named: Vec<KeyAttribute>,
 }
 
 /// Asks the service, and checks that the arguments fit the table.
@@ -128,13 +128,14 @@ pub async fn recovery(
 
 impl Shape {
     fn read(table: &TableDescription, args: &JobArgs) -> Option<Self> {
-        let kind_of = |name: &str| {
-            let definition = table.attribute_definitions().iter().find(|known| known.attribute_name() == name)?;
-            Some(definition.attribute_type().clone())
-        };
+        let named: Vec<KeyAttribute> = table
+            .attribute_definitions()
+            .iter()
+            .map(|known| KeyAttribute { name: known.attribute_name().to_owned(), kind: known.attribute_type().clone() })
+            .collect();
         let key = |role| {
             let name = key_name(table.key_schema(), role)?;
-            Some(KeyAttribute { kind: kind_of(&name)?, name })
+            named.iter().find(|known| known.name == name).cloned()
         };
         let described = table.global_secondary_indexes().iter().find(|index| index.index_name() == args.index());
         let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
@@ -153,8 +154,13 @@ impl Shape {
             bytes: count(table.table_size_bytes()),
             billing: billing(table, args),
             index,
-            target_kind: kind_of(&args.to_attribute),
+            named,
         })
+    }
+
+    /// The type that keys give an attribute, where one does.
+    fn kind_of(&self, name: &str) -> Option<&ScalarAttributeType> {
+        self.named.iter().find(|known| known.name == name).map(|known| &known.kind)
     }
 
     fn check(&self, args: &JobArgs) -> Result<(), Error> {
@@ -169,7 +175,7 @@ impl Shape {
             )));
         }
         let written = format!("{:?}", args.to_type);
-        if let Some(kind) = &self.target_kind
+        if let Some(kind) = self.kind_of(to)
             && kind.as_str() != written
         {
             let kind = kind.as_str();
