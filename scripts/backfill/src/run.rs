@@ -64,6 +64,10 @@ pub async fn run(client: &Client, args: &RunArgs, stop: &CancellationToken, tell
         say(&progress, tell, format!("going on after {} items", state.totals.items));
     }
     let book = Book::open(state, &args.rejects_file())?;
+    if !resumed {
+        // A place that cannot be written to is found out before anything is changed.
+        place.save(&tokio::task::block_in_place(|| book.durable())?).await?;
+    }
     let attributes = lens.keys.iter().chain([&lens.from, &lens.to, &lens.channel]).cloned().collect();
     let migration = Migration {
         source: Source::table(&shape.table, attributes, u32::try_from(segments).unwrap_or(u32::MAX), &args.scan),
