@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use shared::coverage::State;
 
-use crate::support::{Bench, CHANNELS, Daemon, is_in, until, until_async};
+use crate::support::{Bench, CHANNELS, DEADLINE, Daemon, Disk, is_in, until, until_async};
 
 /// Runs at a time; each is mostly waiting.
 const AT_ONCE: usize = 3;
@@ -27,11 +27,13 @@ enum Scenario {
     TheStore,
     /// `kill -9` and start again.
     Kill,
+    /// A full disk, a failing fsync: the daemon ends, and starts again when the disk is well.
+    Disk,
     /// All of it.
     Everything,
 }
 
-const SCENARIOS: [(Scenario, &str); 5] = [
+const SCENARIOS: [(Scenario, &str); 6] = [
     (
         Scenario::OneOfTwo,
         "two connections, one at a time cut, mute, slow, asked to reconnect, leaving out, repeating, reordering",
@@ -42,7 +44,8 @@ const SCENARIOS: [(Scenario, &str); 5] = [
         "the store: throttling, unprocessed items, 5xx, timeouts, half answers, closed connections, away",
     ),
     (Scenario::Kill, "`kill -9`, two connections"),
-    (Scenario::Everything, "all of these at once, two connections"),
+    (Scenario::Disk, "the disk full or its fsync failing, three times, two connections"),
+    (Scenario::Everything, "`kill -9`, connections and store at once, two connections"),
 ];
 
 #[derive(Debug, Default)]
@@ -64,7 +67,7 @@ struct Sum {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_missing_outside_of_declared_gaps() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (runs, first) = (number("FAULTS_RUNS", 10), number("FAULTS_SEED", 1_000));
+    let (runs, first) = (number("FAULTS_RUNS", 12), number("FAULTS_SEED", 1_000));
     let mut sums: BTreeMap<Scenario, Sum> = BTreeMap::new();
     let mut results = futures_util::stream::iter(first..first + runs).map(run).buffer_unordered(AT_ONCE);
     while let Some((scenario, seed, result)) = results.next().await {
@@ -129,7 +132,8 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
     }
     settings.insert("connections".to_owned(), connections.to_string());
     let mut result = Sum::default();
-    let mut daemon = Daemon::start(&settings).await;
+    let disk = (scenario == Scenario::Disk).then(|| Disk::new(bench.folder.path()));
+    let mut daemon = Daemon::start_on(&settings, disk.as_ref()).await;
     until("subscribed", || bench.simulator.subscriptions() == 4 * connections).await;
     bench.simulator.resume();
     daemon.until_metric("bitstamp_stored_total", |stored| stored > 400.0).await;
@@ -153,6 +157,14 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
                 bench.simulator.inject(connection_fault(&mut dice, scenario));
             }
             Scenario::TheStore => bench.proxy.set_down((step == 1).then_some(Down::Refuse)),
+            Scenario::Disk => {
+                let disk = disk.as_ref().expect("this scenario has one");
+                result.peak_kib = result.peak_kib.max(daemon.memory().0);
+                disk.set(Some(if dice.random() { "full" } else { "sync" }));
+                result.crashes += usize::from(daemon.ended(DEADLINE).await != 74);
+                disk.set(None);
+                daemon = Daemon::start_on(&settings, Some(disk)).await;
+            }
             Scenario::Kill | Scenario::Everything => {
                 if scenario == Scenario::Everything {
                     bench.simulator.inject(connection_fault(&mut dice, scenario));

@@ -308,6 +308,32 @@ pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool
     }
 }
 
+/// A disk that fails on command: a library between the daemon and its files.
+pub(crate) struct Disk {
+    library: PathBuf,
+    fault: PathBuf,
+}
+
+impl Disk {
+    pub(crate) fn new(folder: &Path) -> Disk {
+        let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
+        std::fs::write(&source, include_str!("disk.c")).unwrap();
+        // The C compiler that the dependencies need anyhow.
+        let built =
+            Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).args([&library, &source]).arg("-ldl").status();
+        assert!(built.unwrap().success(), "cc cannot build {}", source.display());
+        Disk { library, fault: folder.join("fault") }
+    }
+
+    /// From now on: `full` refuses writes, `sync` fails fsync, nothing heals it.
+    pub(crate) fn set(&self, fault: Option<&str>) {
+        match fault {
+            Some(fault) => std::fs::write(&self.fault, fault).unwrap(),
+            None => std::fs::remove_file(&self.fault).unwrap(),
+        }
+    }
+}
+
 /// The daemon as a process of its own.
 pub(crate) struct Daemon {
     child: Child,
@@ -318,10 +344,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it answers.
     pub(crate) async fn start(settings: &BTreeMap<String, String>) -> Daemon {
+        Daemon::start_on(settings, None).await
+    }
+
+    pub(crate) async fn start_on(settings: &BTreeMap<String, String>, disk: Option<&Disk>) -> Daemon {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let mut settings = settings.clone();
         settings.insert("listen".to_owned(), format!("127.0.0.1:{port}"));
-        let child = command(&settings).spawn().unwrap();
+        let mut command = command(&settings);
+        if let Some(disk) = disk {
+            command.env("LD_PRELOAD", &disk.library).env("DISK_FAULT", &disk.fault);
+        }
+        let child = command.spawn().unwrap();
         let metrics = format!("http://127.0.0.1:{port}/metrics");
         let daemon = Daemon { child, metrics, http: reqwest::Client::new() };
         until_async("the daemon answers", async || daemon.metrics().await.is_some()).await;
@@ -365,12 +399,17 @@ impl Daemon {
     pub(crate) async fn terminate(mut self, within: Duration) -> i32 {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+        self.ended(within).await
+    }
+
+    /// Waits until it ends by itself; fails after `within`.
+    pub(crate) async fn ended(&mut self, within: Duration) -> i32 {
         let end = tokio::time::Instant::now() + within;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().expect("it exits by itself");
             }
-            assert!(tokio::time::Instant::now() < end, "still running {within:?} after SIGTERM");
+            assert!(tokio::time::Instant::now() < end, "still running after {within:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
