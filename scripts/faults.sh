@@ -1,12 +1,13 @@
 #!/bin/sh
-# The fault campaign: seeded runs of the daemon against a simulated exchange, a store behind a fault-injecting proxy, and kill -9.
+# The fault campaign: seeded runs of the daemon against a simulated exchange, a store behind a fault-injecting proxy,
+# kill -9, and a disk that fails.
 # Writes docs/faults.md.
 #
 #   scripts/faults.sh              200 runs, about half an hour on two cores
 #   scripts/faults.sh 20           fewer
 #   scripts/faults.sh 200 7000     another first seed; a run is repeated by its seed: scripts/faults.sh 1 7013
 #
-# The short form, 10 runs, is a test of `cargo test --workspace`.
+# The short form, 12 runs, is a test of `cargo test --workspace`.
 set -eu
 cd "$(dirname "$0")/.."
 runs=${1:-200}

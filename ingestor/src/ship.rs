@@ -156,7 +156,8 @@ impl Shipper {
                     done.push(sequence);
                 }
                 Built::Refused(reason) => refused.push(Quarantined { sequence, reason, record }),
-                Built::Entry(_, mark, _) if word == Word::Skip => {
+                Built::Entry(entry, mark, _) if word == Word::Skip => {
+                    self.status.newest_stored.raise(entry.time.0);
                     self.marks.push_back((sequence, mark));
                     self.status.skipped.add(1);
                     done.push(sequence);

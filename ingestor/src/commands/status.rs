@@ -78,7 +78,18 @@ fn block(metrics: &Metrics, received: u64, stored: u64, out: &mut dyn Write) -> 
     writeln!(out, "waiting      {}; spool {bytes} of {max}", counted(of("bitstamp_spool_records"), "record"))?;
     writeln!(out, "quarantine   {}", counted(of("bitstamp_quarantine_records"), "record"))?;
     let (gaps, seconds) = (of("bitstamp_gaps_total"), of("bitstamp_gap_us_total") / 1_000_000);
-    writeln!(out, "gaps         {} over all channels, {} s in all, since the start", grouped(gaps), grouped(seconds))?;
+    writeln!(
+        out,
+        "gaps         {} over all channels, {} s in all, since the start; filled {}, {} stay",
+        grouped(gaps),
+        grouped(seconds),
+        grouped(of("bitstamp_gaps_filled_total")),
+        grouped(of("bitstamp_gaps_unfillable_total"))
+    )?;
+    if of("bitstamp_writes") == 0 {
+        let skipped = grouped(of("bitstamp_skipped_total"));
+        writeln!(out, "lease        another daemon has it and writes; {skipped} events passed over that it proved")?;
+    }
     let (table, index) = (of("bitstamp_throttled_table_total"), of("bitstamp_throttled_index_total"));
     writeln!(
         out,

@@ -158,12 +158,10 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
             }
             Scenario::TheStore => bench.proxy.set_down((step == 1).then_some(Down::Refuse)),
             Scenario::Disk => {
-                let disk = disk.as_ref().expect("this scenario has one");
                 result.peak_kib = result.peak_kib.max(daemon.memory().0);
-                disk.set(Some(if dice.random() { "full" } else { "sync" }));
-                result.crashes += usize::from(daemon.ended(DEADLINE).await != 74);
-                disk.set(None);
-                daemon = Daemon::start_on(&settings, Some(disk)).await;
+                let (ended, next) = fail(daemon, disk.as_ref().expect("it has one"), dice.random(), &settings).await;
+                result.crashes += usize::from(ended != 74);
+                daemon = next;
             }
             Scenario::Kill | Scenario::Everything => {
                 if scenario == Scenario::Everything {
@@ -181,6 +179,14 @@ async fn run(seed: u64) -> (Scenario, u64, Sum) {
     result.crashes = usize::from(daemon.terminate(Duration::from_secs(20)).await != 0);
     judge(&bench, &mut result).await;
     (scenario, seed, result)
+}
+
+/// The disk fails until the daemon has ended; then it is well and the daemon starts again.
+async fn fail(mut daemon: Daemon, disk: &Disk, full: bool, settings: &BTreeMap<String, String>) -> (i32, Daemon) {
+    disk.set(Some(if full { "full" } else { "sync" }));
+    let code = daemon.ended(DEADLINE).await;
+    disk.set(None);
+    (code, Daemon::start_on(settings, Some(disk)).await)
 }
 
 /// Everything goes well for a while; then nothing more is sent, and what was sent is stored.
