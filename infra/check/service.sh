@@ -131,6 +131,16 @@ systemctl stop bitstamp-live
 [ "$(show Result):$(show ExecMainStatus)" = success:0 ] || fail 'stops in order'
 echo 'ok: stops in order, within its time'
 
+# The line of docs/operations.md, while the daemon is stopped.
+in_its_place() {
+    systemd-run --quiet --pipe --wait --collect -p DynamicUser=yes -p User=bitstamp-live -p StateDirectory=bitstamp-live \
+        -p StateDirectoryMode=0700 -p UMask=0077 -p EnvironmentFile=/etc/bitstamp-live/ingestor.env \
+        -p Environment=BITSTAMP_LIVE_SPOOL_DIR=/var/lib/bitstamp-live/spool /usr/bin/ingestor "$@"
+}
+in_its_place spool status >/root/said 2>&1 || fail "spool status: $(cat /root/said)"
+in_its_place quarantine list >/root/said 2>&1 || fail "quarantine list: $(cat /root/said)"
+echo "ok: looks into the spool and the quarantine as the service's user"
+
 cp /etc/bitstamp-live/ingestor.env /root/good.env
 echo BITSTAMP_LIVE_SPOL_MAX=1 >>/etc/bitstamp-live/ingestor.env
 ! systemctl start bitstamp-live 2>/dev/null || fail 'a wrong configuration starts'
