@@ -59,8 +59,11 @@ struct Book {
 /// One channel.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Track {
-    /// The last moment that was entered; zero before the first.
+    /// The last moment that was entered, or that nothing can be said of; zero before the first.
     done: u64,
+    /// Whether anything was entered.
+    #[serde(default)]
+    entered: bool,
     /// Events since the last entry.
     frames: u64,
     /// Why it is not connected, or was not a moment ago, and since when.
@@ -126,7 +129,8 @@ impl Ledger {
                     match &mut track.chain {
                         Some(chain) => chain.link(id, before, time, self.book.now),
                         None => {
-                            track.done = track.done.max(time);
+                            // The chain says of its first seconds what the connection cannot prove.
+                            track.done = if track.entered { track.done.max(time) } else { time };
                             track.chain = Some(Chain::new(id, time));
                         }
                     }
@@ -224,6 +228,7 @@ impl Ledger {
             if first && state == State::Gap {
                 continue;
             }
+            track.entered = true;
             let default = if track.chain.is_some() { chain::BROKEN } else { run::UNPROVED };
             let reason = track.reason.as_ref().map_or(default, |(reason, _)| reason);
             let reason = (state == State::Gap).then(|| reason.to_owned());
