@@ -51,6 +51,29 @@ pub struct Writer {
     pub stop: CancellationToken,
 }
 
+/// Calls that may have taken effect, because they failed inside or their answers were lost: what they were charged.
+#[derive(Debug, Default)]
+struct Doubt {
+    units: f64,
+    changes: usize,
+}
+
+impl Doubt {
+    /// After a call: what each of its changes was charged in vain if it is written only now.
+    fn settle(&mut self, charged: f64, outcomes: &[Outcome]) -> f64 {
+        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Transient(_))) {
+            self.units += charged;
+            self.changes = outcomes.len();
+            return 0.0;
+        }
+        let each = self.units / as_f64(self.changes.max(1) as u64);
+        if !outcomes.iter().all(|outcome| matches!(outcome, Outcome::Throttled(_))) {
+            *self = Self::default();
+        }
+        each
+    }
+}
+
 impl Writer {
     /// Writes all changes of a page, in parallel batches.
     ///
@@ -71,12 +94,13 @@ impl Writer {
         let mut todo = VecDeque::from(batch);
         let mut sum = Written::default();
         let mut patience = Patience::new(self.operation(), self.patience);
+        let mut doubt = Doubt::default();
         while !todo.is_empty() {
             if self.stop.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let before = todo.len();
-            let last = self.attempt(&mut todo, &mut sum).await?;
+            let last = self.attempt(&mut todo, &mut sum, &mut doubt).await?;
             let progress = todo.len() < before;
             if progress {
                 patience.progress();
@@ -91,18 +115,30 @@ impl Writer {
     }
 
     /// One call. What has to be written again stays in `todo`; the text says why.
-    async fn attempt(&self, todo: &mut VecDeque<Change>, sum: &mut Written) -> Result<Option<String>, Error> {
+    async fn attempt(
+        &self,
+        todo: &mut VecDeque<Change>,
+        sum: &mut Written,
+        doubt: &mut Doubt,
+    ) -> Result<Option<String>, Error> {
         let _call = self.calls.acquire().await.expect("the semaphore is never closed");
         let single = self.single.load(Ordering::Relaxed);
         let size = if single { 1 } else { todo.len().min(BATCH) };
         let taken = self.meter.take(size, &self.stop).await?;
         let batch: Vec<Change> = todo.drain(..size.min(todo.len())).collect();
-        let outcomes =
-            if single { self.send_single(&batch, taken, sum).await } else { self.send_batch(&batch, taken, sum).await };
+        let charged = taken.units();
+        let outcomes = if single {
+            self.send_single(&batch, taken, sum).await
+        } else {
+            self.send_batch(&batch, taken, sum).await
+        }?;
+        let each = doubt.settle(charged, &outcomes);
         let mut last = None;
-        for (change, outcome) in batch.into_iter().zip(outcomes?) {
+        for (change, outcome) in batch.into_iter().zip(outcomes) {
             let (again, why) = match outcome {
                 Outcome::Written => {
+                    // What is written only now was not written, nor paid for, by the calls whose answers are missing.
+                    self.meter.give_back(each);
                     sum.updated += 1;
                     continue;
                 }

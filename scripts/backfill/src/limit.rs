@@ -126,6 +126,14 @@ impl Meter {
         });
     }
 
+    /// Gives back what turned out not to have been consumed.
+    pub fn give_back(&self, units: f64) {
+        self.with(|state| {
+            state.refill();
+            state.level += units;
+        });
+    }
+
     /// Units a second at present; none means as fast as it goes.
     pub fn rate(&self) -> Option<f64> {
         self.with(|state| state.rate)
