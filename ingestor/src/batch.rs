@@ -30,6 +30,14 @@ pub struct Entry {
     pub ledger: Option<ledger::Entry>,
 }
 
+impl From<ledger::Entry> for Entry {
+    fn from(entry: ledger::Entry) -> Entry {
+        let (key, time) = (entry.key(), Micros(entry.time()));
+        let channel = Channel::from_frame(entry.channel());
+        Entry { sequences: Vec::new(), key, channel, time, item: entry.to_item(), ledger: Some(entry) }
+    }
+}
+
 /// Items on their way into one request.
 #[derive(Debug, Default)]
 pub struct Batch {

@@ -11,7 +11,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::Duration;
 
@@ -25,15 +24,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
-use crate::config::{Config, Faults};
-use crate::fill::Filler;
+use crate::config::Config;
 use crate::intake::Intake;
 use crate::lease::Lease;
 use crate::ledger::Ledger;
 use crate::markets;
 use crate::missed::Missed;
 use crate::report::Report;
-use crate::rest::{Rest, RestError};
 use crate::ship::Shipper;
 use crate::socket::Socket;
 use crate::spool::record::Record;
@@ -44,6 +41,14 @@ use crate::stored::Stored;
 use crate::table::{self, TableError};
 use crate::writer::Writer;
 
+/// Why it could not start.
+mod error;
+
+/// What is made before anything runs.
+mod parts;
+
+pub use crate::pipeline::error::PipelineError;
+
 /// Records between sockets and intake: several hundred milliseconds of the busiest bursts seen.
 const QUEUE: usize = 4_096;
 /// Channels of one connection. The exchange closes it without a word at the 1,025th.
@@ -53,37 +58,6 @@ const CHECK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A store that does not take the lease back does not keep the daemon from ending.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
-
-/// Why the daemon could not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// The disk.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The table is not one that events can be written to.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// A market that the exchange does not have, or a wildcard that cannot be expanded.
-    #[error(transparent)]
-    Config(#[from] Faults),
-    /// The address for metrics and health is taken.
-    #[error("cannot listen on {address}: {source}; stop what uses it or set --listen")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The spool's ledger was written by a later version, or is damaged.
-    #[error("the spool's ledger cannot be read: {0}")]
-    Ledger(#[from] serde_json::Error),
-    /// The client for the exchange's REST API cannot be built.
-    #[error(transparent)]
-    Rest(#[from] RestError),
-    /// A stage ended that should not.
-    #[error("the {0} ended unexpectedly")]
-    Ended(&'static str),
-}
 
 /// A running daemon.
 pub struct Pipeline {
@@ -134,7 +108,7 @@ impl Pipeline {
         let (stop, finish) = (CancellationToken::new(), CancellationToken::new());
         let (records, received) = mpsc::channel(QUEUE);
 
-        let sockets = spawn_sockets(&config, &clock, &status, &records, &stop);
+        let sockets = spawn_sockets(parts::sockets(&config, &clock, &status, &records), &stop);
         drop(records);
         let intake = Intake { spool: spool.clone(), clock, status: status.clone(), sync_every: config.sync_every };
         let writer =
@@ -142,7 +116,7 @@ impl Pipeline {
         let names = config.channels.iter().map(Channel::as_str);
         let ledger = Ledger::new(spool.daemon().to_owned(), names, spool.ledger()?.as_deref())?;
         let missed = Arc::new(Missed::default());
-        let filler = filler(&config, &client, &writer, &status, &spool)?;
+        let filler = parts::filler(&config, &client, &writer, &status, &spool)?;
         let (lease, standby) = turns(&config, &client, &status, &spool);
         let shipper =
             Shipper::new(spool.clone(), writer, status.clone(), config.linger, ledger, missed.clone(), standby);
@@ -235,31 +209,12 @@ impl Pipeline {
     }
 }
 
-/// Every channel on each of the configured connections; spread over several where they are too many for one.
-fn spawn_sockets(
-    config: &Arc<Config>,
-    clock: &Arc<Clock>,
-    status: &Arc<Status>,
-    records: &mpsc::Sender<Record>,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
-    let opened = Arc::new(AtomicU32::new(0));
-    let parts = (0..config.connections).flat_map(|_| config.channels.chunks(CHANNELS));
-    (0..)
-        .zip(parts)
-        .map(|(place, channels)| Socket {
-            config: config.clone(),
-            clock: clock.clone(),
-            status: status.clone(),
-            records: records.clone(),
-            channels: channels.into(),
-            place,
-            opened: opened.clone(),
-        })
-        .fold(JoinSet::new(), |mut sockets, socket| {
-            sockets.spawn(socket.run(stop.clone()));
-            sockets
-        })
+fn spawn_sockets(sockets: impl Iterator<Item = Socket>, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for socket in sockets {
+        tasks.spawn(socket.run(stop.clone()));
+    }
+    tasks
 }
 
 /// The lease's task, and what gives it back.
@@ -281,21 +236,6 @@ fn turns(config: &Config, client: &Client, status: &Arc<Status>, spool: &Spool) 
     let task = AbortOnDropHandle::new(tokio::spawn(lease.run(turn)));
     let standby = Standby::new(turns, Stored { client: client.clone(), table }, owner);
     (Some(Leasing { task, give_back: Box::pin(give_back) }), Some(standby))
-}
-
-/// Where there is a REST API to ask.
-fn filler(
-    config: &Config,
-    client: &Client,
-    writer: &Writer,
-    status: &Arc<Status>,
-    spool: &Spool,
-) -> Result<Option<Filler>, RestError> {
-    let Some(rest_url) = &config.rest_url else { return Ok(None) };
-    let stored = Stored { client: client.clone(), table: config.table.clone() };
-    let (writer, status, daemon) = (writer.clone(), status.clone(), spool.daemon().to_owned());
-    let rest = Rest::new(rest_url)?;
-    Ok(Some(Filler::new(rest, stored, writer, status, daemon, config.fill_after, &config.channels)))
 }
 
 /// Ships once the table is known to be the right one.

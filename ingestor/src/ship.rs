@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +8,6 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use shared::channel::Channel;
-use shared::coverage::State;
-use shared::time::Micros;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,12 +17,16 @@ use crate::build::{Built, build};
 use crate::ledger::{self, Ledger, Mark};
 use crate::missed::Missed;
 use crate::spool::quarantine::Entry as Quarantined;
-use crate::spool::record::{Content, Record};
 use crate::spool::{Spool, SpoolError};
 use crate::standby::{Standby, Word};
 use crate::status::{Part, Status};
 use crate::window::Window;
 use crate::writer::{Outcome, Writer};
+
+/// The records under way.
+mod open;
+
+use crate::ship::open::Open;
 
 /// Records read at once ...
 const READ_RECORDS: usize = 500;
@@ -48,9 +50,7 @@ pub struct Shipper {
     missed: Arc<Missed>,
     /// What records mean for the ledger, by sequence, until the position passes them.
     marks: VecDeque<(u64, Mark)>,
-    /// The records under way, by sequence, with what must be kept in case the table refuses them.
-    open: HashMap<u64, Record>,
-    open_bytes: usize,
+    open: Open,
     /// Where several daemons take turns.
     standby: Option<Standby>,
     batch: Batch,
@@ -85,8 +85,7 @@ impl Shipper {
             ledger,
             missed,
             marks: VecDeque::new(),
-            open: HashMap::new(),
-            open_bytes: 0,
+            open: Open::default(),
             standby,
             batch: Batch::default(),
             due: None,
@@ -105,7 +104,7 @@ impl Shipper {
         self.add_ledger();
         loop {
             self.start_writes();
-            let may_read = self.ready.is_empty() && self.window.len() < WINDOW && self.open_bytes < WINDOW_BYTES;
+            let may_read = self.ready.is_empty() && self.window.len() < WINDOW && self.open.bytes() < WINDOW_BYTES;
             let behind = self.window.next() < *self.durable.borrow_and_update();
             let mut waits = false;
             if may_read && behind {
@@ -166,7 +165,6 @@ impl Shipper {
                     self.marks.push_back((sequence, mark));
                     self.status.event(&entry.channel, price.as_deref());
                     entry.sequences.push(sequence);
-                    self.open_bytes += size(&record);
                     self.open.insert(sequence, record);
                     self.add(*entry);
                 }
@@ -214,11 +212,8 @@ impl Shipper {
             if let ledger::Entry::Stretch(record) = &entry {
                 self.status.entered(record);
             }
-            let key = entry.key();
-            let time = Micros(entry.time());
-            let channel = Channel::from_frame(entry.channel());
             let first = matches!(entry, ledger::Entry::Channel(..));
-            let entry = Entry { sequences: Vec::new(), key, channel, time, item: entry.to_item(), ledger: Some(entry) };
+            let entry = Entry::from(entry);
             if first {
                 let writer = self.writer.clone();
                 self.writes.push(Box::pin(async move { writer.write_first(entry, Part::Channels).await.into() }));
@@ -241,17 +236,15 @@ impl Shipper {
         for entry in outcome.stored {
             match &entry.ledger {
                 Some(entry) => {
-                    if let ledger::Entry::Stretch(record) = entry
-                        && record.stretch.state == State::Gap
-                    {
-                        self.missed.add(Channel::from_frame(record.channel.clone()));
+                    if let Some(channel) = entry.gap() {
+                        self.missed.add(Channel::from_frame(channel.to_owned()));
                     }
                     self.ledger.settle(entry);
                 }
                 None => self.status.stored(&entry.channel, entry.time),
             }
             for sequence in &entry.sequences {
-                self.close(*sequence);
+                self.open.remove(*sequence);
             }
             done.extend(entry.sequences);
         }
@@ -262,7 +255,7 @@ impl Shipper {
                 self.ledger.settle(entry);
             }
             for sequence in entry.sequences {
-                if let Some(record) = self.close(sequence) {
+                if let Some(record) = self.open.remove(sequence) {
                     refused.push(Quarantined { sequence, reason: reason.clone(), record });
                 }
                 done.push(sequence);
@@ -270,12 +263,6 @@ impl Shipper {
         }
         self.quarantine(&refused)?;
         self.acknowledge(&done)
-    }
-
-    fn close(&mut self, sequence: u64) -> Option<Record> {
-        let record = self.open.remove(&sequence)?;
-        self.open_bytes -= size(&record);
-        Some(record)
     }
 
     fn quarantine(&self, entries: &[Quarantined]) -> Result<(), SpoolError> {
@@ -311,12 +298,5 @@ async fn pause(standby: &mut Option<Standby>) {
     match standby {
         Some(standby) => standby.pause().await,
         None => std::future::pending().await,
-    }
-}
-
-fn size(record: &Record) -> usize {
-    match &record.content {
-        Content::Text(bytes) | Content::Binary(bytes) | Content::Story(bytes) => bytes.len(),
-        Content::Refused(reason) => reason.len(),
     }
 }

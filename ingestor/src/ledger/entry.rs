@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::channel::Family;
-use shared::coverage::{self, Record};
+use shared::coverage::{self, Record, State};
 use shared::event::Event;
 use shared::item::Item;
 use shared::key::Key;
@@ -55,6 +55,15 @@ impl Entry {
         match self {
             Entry::Stretch(record) => coverage::ledger_channel(&record.channel),
             Entry::Channel(..) => coverage::CHANNELS.to_owned(),
+        }
+    }
+
+    /// The channel that it calls a gap of.
+    #[must_use]
+    pub fn gap(&self) -> Option<&str> {
+        match self {
+            Entry::Stretch(record) if record.stretch.state == State::Gap => Some(&record.channel),
+            _ => None,
         }
     }
 
