@@ -129,7 +129,7 @@ impl Shipper {
                 Some(outcome) = self.writes.next(), if !self.writes.is_empty() => self.settle(outcome)?,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.send_batch(),
                 Ok(()) = self.durable.changed(), if may_read && !waits => {}
-                () = pause(&mut self.standby), if waits => {}
+                () = Standby::pause(self.standby.as_mut()), if waits => {}
                 () = finish.cancelled(), if settled => {}
             }
         }
@@ -291,12 +291,5 @@ impl Shipper {
             self.status.intake_stopped.store(false, Ordering::Relaxed);
         }
         Ok(())
-    }
-}
-
-async fn pause(standby: &mut Option<Standby>) {
-    match standby {
-        Some(standby) => standby.pause().await,
-        None => std::future::pending().await,
     }
 }

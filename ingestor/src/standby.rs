@@ -50,10 +50,11 @@ impl Standby {
         self.turn.borrow().is_some_and(|until| until > Instant::now())
     }
 
-    /// Returns when the turn was changed, or a while later.
-    pub async fn pause(&mut self) {
+    /// Returns when the turn was changed, or a while later; never where there are no turns.
+    pub async fn pause(standby: Option<&mut Standby>) {
+        let Some(standby) = standby else { return std::future::pending().await };
         // An error: nobody changes it any more; the daemon is stopping.
-        let _changed = tokio::time::timeout(LOOK_EVERY / 10, self.turn.changed()).await;
+        let _changed = tokio::time::timeout(LOOK_EVERY / 10, standby.turn.changed()).await;
     }
 
     /// What is to be done with an event of a channel at a time (the exchange's).
