@@ -87,8 +87,9 @@ impl Rest {
         if status.is_success() {
             return Ok(answer);
         }
-        if status.is_server_error() {
-            return Err(RestError::Unreachable(answer.error_for_status().expect_err("it is a server's error")));
+        // Both pass by themselves.
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(RestError::Unreachable(answer.error_for_status().expect_err("it is an error's status")));
         }
         let said = answer.text().await?.chars().take(SAID).collect();
         Err(RestError::Refused { status, said })
