@@ -1,6 +1,6 @@
-use aws_sdk_dynamodb::types::AttributeValue;
+use codec::item::{Item, Value};
 use rust_decimal::Decimal;
-use shared::item::Item;
+use smol_str::format_smolstr;
 use tokio::time::Instant;
 
 use crate::{
@@ -104,7 +104,7 @@ impl Candles {
     /// Adds a trade; false if it would begin a candle beyond the limit.
     fn add(&mut self, progress: &mut Progress, row: Row, request: &CandlesRequest) -> bool {
         let Some((price, amount, is_buy)) = trade(&row.item) else {
-            tracing::warn!(id = row.position.id, "trade without a readable price or amount");
+            tracing::warn!(id = row.position.id.as_str(), "trade without a readable price or amount");
             self.skipped += 1;
             progress.after = Some(row.position);
             return true;
@@ -147,16 +147,17 @@ impl Candle {
     /// As an item of `/candles`: decimals as strings, so that no reader rounds them.
     #[must_use]
     pub fn item(&self) -> Item {
-        let decimal = |value: Decimal| AttributeValue::S(value.normalize().to_string());
-        Item::from([
-            ("time".to_owned(), AttributeValue::N(self.time.to_string())),
-            ("open".to_owned(), decimal(self.open)),
-            ("high".to_owned(), decimal(self.high)),
-            ("low".to_owned(), decimal(self.low)),
-            ("close".to_owned(), decimal(self.close)),
-            ("volume".to_owned(), decimal(self.volume)),
-            ("buy_volume".to_owned(), decimal(self.buy_volume)),
-            ("trades".to_owned(), AttributeValue::N(self.trades.to_string())),
+        let number = |value: u64| Value::Number(format_smolstr!("{value}"));
+        let decimal = |value: Decimal| Value::Text(format_smolstr!("{}", value.normalize()));
+        Item::of(vec![
+            ("time".into(), number(self.time)),
+            ("open".into(), decimal(self.open)),
+            ("high".into(), decimal(self.high)),
+            ("low".into(), decimal(self.low)),
+            ("close".into(), decimal(self.close)),
+            ("volume".into(), decimal(self.volume)),
+            ("buy_volume".into(), decimal(self.buy_volume)),
+            ("trades".into(), number(self.trades)),
         ])
     }
 }
@@ -164,7 +165,7 @@ impl Candle {
 /// Price, amount, whether the taker bought (`type` 0). The exchange's strings count; its numbers may be rounded.
 fn trade(item: &Item) -> Option<(Decimal, Decimal, bool)> {
     let text = |name: &str| match item.get(name)? {
-        AttributeValue::S(text) | AttributeValue::N(text) => Some(text.as_str()),
+        Value::Text(text) | Value::Number(text) => Some(text.as_str()),
         _ => None,
     };
     let number = |exact: &str, rounded: &str| parse(text(exact).or_else(|| text(rounded))?);
@@ -213,7 +214,7 @@ mod tests {
     fn progress_survives_a_token() {
         let mut candle = Candle::new(60, parse("29422.10").unwrap());
         assert!(candle.add(parse("1e-8").unwrap(), parse("0.00000001").unwrap(), true));
-        let after = Some(Position { time: 61, received_at: 62, id: "7".to_owned(), sort: "61".to_owned() });
+        let after = Some(Position { time: 61, received_at: 62, id: "7".into(), sort: "61".into() });
         for progress in [Progress::default(), Progress { current: Some(candle), after }] {
             assert_eq!(Progress::parse(&progress.to_string()), Ok(progress));
         }

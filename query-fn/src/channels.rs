@@ -1,10 +1,10 @@
-use aws_sdk_dynamodb::types::AttributeValue;
+use codec::item::{Item, Value};
 pub use shared::coverage::CHANNELS;
 use shared::{
     channel::Channel,
-    item::Item,
     table::{MICROTIMESTAMP, NMICROTIMESTAMP},
 };
+use smol_str::format_smolstr;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -98,20 +98,20 @@ async fn fetch(store: &Store, deadline: Instant) -> Result<Vec<Known>, StoreErro
 }
 
 fn known(item: &Item) -> Option<Known> {
-    let name = item.get(MICROTIMESTAMP)?.as_s().ok()?.clone();
-    let first_subscribed = item.get(NMICROTIMESTAMP)?.as_n().ok()?.parse().ok()?;
+    let name = item.text(MICROTIMESTAMP)?.to_owned();
+    let first_subscribed = item.number(NMICROTIMESTAMP)?.parse().ok()?;
     Some(Known { name, first_subscribed })
 }
 
 fn item(known: &Known) -> Item {
     let channel = Channel::from_frame(known.name.clone());
     let family = channel.market().and_then(|market| known.name.strip_suffix(market)?.strip_suffix('_'));
-    let text = |text: Option<&str>| text.map_or(AttributeValue::Null(true), |text| AttributeValue::S(text.to_owned()));
-    Item::from([
-        ("channel".to_owned(), AttributeValue::S(known.name.clone())),
-        ("family".to_owned(), text(family)),
-        ("market".to_owned(), text(channel.market())),
-        ("first_subscribed".to_owned(), AttributeValue::N(known.first_subscribed.to_string())),
+    let text = |text: Option<&str>| text.map_or(Value::Null, |text| Value::Text(text.into()));
+    Item::of(vec![
+        ("channel".into(), text(Some(&known.name))),
+        ("family".into(), text(family)),
+        ("market".into(), text(channel.market())),
+        ("first_subscribed".into(), Value::Number(format_smolstr!("{}", known.first_subscribed))),
     ])
 }
 

@@ -1,12 +1,10 @@
 //! Reads the coverage ledger of a channel, see [`shared::coverage`].
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use codec::item::{Item, Value as Attribute};
 use serde_json::{Value, json};
+use shared::coverage::{self, LONGEST};
 pub use shared::coverage::{State, Stretch};
-use shared::{
-    coverage::{self, LONGEST},
-    item::Item,
-};
+use smol_str::format_smolstr;
 use tokio::time::Instant;
 
 use crate::{
@@ -49,11 +47,15 @@ pub async fn read(
         store.query(&later, Some(LATER), None, deadline).await
     })?;
     let (mut items, complete) = ends;
-    let last_end = items.last().and_then(coverage::stretch).map(|last| last.through).unwrap_or(from);
+    let last_end = items.last().and_then(stretch).map(|last| last.through).unwrap_or(from);
     let through = if complete { to } else { last_end.saturating_sub(LONGEST).clamp(from, to) };
     items.extend(later.items);
-    let recorded: Vec<_> = items.iter().filter_map(coverage::stretch).collect();
+    let recorded: Vec<_> = items.iter().filter_map(stretch).collect();
     Ok(Coverage { stretches: coverage::merge(&recorded, from, through), through })
+}
+
+fn stretch(item: &Item) -> Option<Stretch> {
+    coverage::stretch(&item.attributes().ok()?)
 }
 
 async fn read_ends(
@@ -87,12 +89,13 @@ pub fn gaps(coverage: &Coverage, from: u64, to: u64) -> Vec<Value> {
 /// As an item of `/coverage`.
 #[must_use]
 pub fn item(stretch: &Stretch, channel: &str) -> Item {
-    let reason = stretch.reason.clone().map_or(AttributeValue::Null(true), AttributeValue::S);
-    Item::from([
-        ("channel".to_owned(), AttributeValue::S(channel.to_owned())),
-        ("from".to_owned(), AttributeValue::N(stretch.from.to_string())),
-        ("through".to_owned(), AttributeValue::N(stretch.through.to_string())),
-        ("state".to_owned(), AttributeValue::S(stretch.state.name().to_owned())),
-        ("reason".to_owned(), reason),
+    let time = |time: u64| Attribute::Number(format_smolstr!("{time}"));
+    let reason = stretch.reason.as_deref().map_or(Attribute::Null, |reason| Attribute::Text(reason.into()));
+    Item::of(vec![
+        ("channel".into(), Attribute::Text(channel.into())),
+        ("from".into(), time(stretch.from)),
+        ("through".into(), time(stretch.through)),
+        ("state".into(), Attribute::Text(stretch.state.name().into())),
+        ("reason".into(), reason),
     ])
 }

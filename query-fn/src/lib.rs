@@ -37,7 +37,7 @@ pub mod coverage;
 /// Trades summed up by interval, exactly.
 pub mod candles;
 
-/// Events as bytes: JSON, NDJSON, CSV.
+/// How a list looks: format, columns, lines.
 pub mod render;
 
 /// gzip and zstd.

@@ -10,12 +10,12 @@
 //!   shown twice and nothing else is missed.
 //! - Something is left behind the cut whenever the engine stopped early, so `next` is set exactly when there is more.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use codec::item::Item;
 use shared::{
     channel::{Channel, Family},
-    item::Item,
     table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP, RECEIVED_AT},
 };
+use smol_str::SmolStr;
 use std::{cmp::Ordering, fmt};
 use tokio::time::Instant;
 
@@ -32,9 +32,9 @@ pub struct Position {
     /// Microseconds since the Unix epoch by the daemon's clock; 0 in tables of the first system, which has none.
     pub received_at: u64,
     /// The partition key's digits.
-    pub id: String,
+    pub id: SmolStr,
     /// The whole sort key.
-    pub sort: String,
+    pub sort: SmolStr,
 }
 
 impl Ord for Position {
@@ -61,8 +61,8 @@ impl Position {
         Some(Position {
             time: time.parse().ok()?,
             received_at: received_at.parse().ok()?,
-            id: id.to_owned(),
-            sort: sort.to_owned(),
+            id: id.into(),
+            sort: sort.into(),
         })
     }
 }
@@ -152,12 +152,11 @@ fn rest(range: &Range, after: Option<&Position>) -> Range {
 
 /// Trades, books and the daemon's own items may have the same number for an id as an order has.
 fn is_subject(subject: &Subject, item: &Item) -> bool {
-    match (subject, item.get(CHANNEL)) {
-        (Subject::Channel(_), _) => true,
-        (Subject::Order(_), Some(AttributeValue::S(channel))) => {
-            Channel::from_frame(channel.clone()).family() == Family::LiveOrders
-        }
-        (Subject::Order(_), _) => false,
+    match subject {
+        Subject::Channel(_) => true,
+        Subject::Order(_) => item
+            .text(CHANNEL)
+            .is_some_and(|channel| Channel::from_frame(channel.to_owned()).family() == Family::LiveOrders),
     }
 }
 
@@ -184,20 +183,13 @@ impl From<Item> for Row {
         let position = Position {
             time: number(&item, NMICROTIMESTAMP),
             received_at: number(&item, RECEIVED_AT),
-            id: digits(&item, ID).to_owned(),
-            sort: item.get(MICROTIMESTAMP).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default(),
+            id: item.number(ID).unwrap_or_default().into(),
+            sort: item.text(MICROTIMESTAMP).unwrap_or_default().into(),
         };
         Row { position, item }
     }
 }
 
-fn digits<'item>(item: &'item Item, name: &str) -> &'item str {
-    match item.get(name) {
-        Some(AttributeValue::N(digits)) => digits,
-        _ => "",
-    }
-}
-
 fn number(item: &Item, name: &str) -> u64 {
-    digits(item, name).parse().unwrap_or_default()
+    item.number(name).and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }

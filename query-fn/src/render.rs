@@ -1,12 +1,8 @@
+use codec::{csv, item::Item, json};
 use shared::{
     channel::{Channel, Family},
-    item::{Item, ItemError},
+    item::ItemError,
 };
-
-/// Comma-separated values, RFC 4180.
-pub mod csv;
-/// JSON, one event at a time.
-pub mod json;
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@ use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, Uri, header},
 };
+use codec::item::Item;
 use serde_json::Value;
-use shared::item::Item;
 
 use crate::{
     caching::Caching,

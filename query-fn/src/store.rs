@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::{
     operation::query::QueryError,
     types::AttributeValue,
 };
+use codec::item::Item;
 use shared::{
-    item::Item,
     key::SEPARATOR,
     table::{CHANNEL, ID, INDEX, MICROTIMESTAMP, NMICROTIMESTAMP},
 };
@@ -16,6 +16,11 @@ use crate::{
     request::{Order, Range, Subject},
 };
 
+/// The place in the SDK's call where an answer is read.
+mod reading;
+
+use reading::Reading;
+
 /// The table as the function sees it: it only queries.
 #[derive(Clone)]
 pub struct Store {
@@ -24,7 +29,7 @@ pub struct Store {
 }
 
 /// Where the engine goes on: only ever a key that the engine itself returned.
-pub type EngineKey = std::collections::HashMap<String, AttributeValue>;
+pub type EngineKey = shared::item::Item;
 
 /// More than fit into DynamoDB's 1 MB: the smallest items measured have 245 (docs/cost.md). It changes no page there; the embedded
 /// engine, which reads everything that matches before it cuts the page, took seconds for a large channel without it.
@@ -106,12 +111,16 @@ impl Store {
             .scan_index_forward(matches!(range.order, Order::Ascending))
             .limit(limit.unwrap_or(MOST_ITEMS))
             .set_exclusive_start_key(start);
-        let answer = timeout_at(deadline, call.send())
+        let reading = Reading::default();
+        timeout_at(deadline, call.customize().interceptor(reading.clone()).send())
             .await
             .map_err(|_| StoreError::Busy("the time for this request is used up".to_owned()))?
             .map_err(|error| classify(&error, resource))?;
-        let stopped_at = answer.last_evaluated_key.filter(|key| !key.is_empty());
-        Ok(Answer { items: answer.items.unwrap_or_default(), stopped_at })
+        let read = reading.take().ok_or_else(|| StoreError::Busy("no answer".to_owned()))?;
+        let key = read.last_evaluated_key.filter(|key| !key.shape().is_empty());
+        let stopped_at = key.map(|key| key.attributes()).transpose();
+        let stopped_at = stopped_at.map_err(|_| StoreError::Refused("the key of the table is of bytes".to_owned()))?;
+        Ok(Answer { items: read.items.0, stopped_at })
     }
 }
 

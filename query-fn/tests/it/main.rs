@@ -8,4 +8,5 @@ mod formats;
 mod lambda;
 mod lists;
 mod pages;
+mod reading;
 mod support;

@@ -155,6 +155,12 @@ impl Desk {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// How many lines the file has; the last may be half written.
+    pub(crate) fn rejects_so_far(&self) -> usize {
+        let text = std::fs::read_to_string(self.path("backfill-bitstamp-live.rejects.jsonl"));
+        text.unwrap_or_default().lines().count()
+    }
+
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path("backfill-bitstamp-live.checkpoint.json")
     }

@@ -1,11 +1,7 @@
-use aws_sdk_dynamodb::types::AttributeValue;
-use shared::{
-    item::{Item, ItemError},
-    key::SEPARATOR,
-    table::MICROTIMESTAMP,
-};
+use shared::{item::ItemError, key::SEPARATOR, table::MICROTIMESTAMP};
 
 use super::json::{self, Cell};
+use crate::item::{Item, Value};
 
 /// What becomes of attributes without a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,32 +49,30 @@ pub fn record(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>], rest:
 }
 
 fn cell(out: &mut Vec<u8>, item: &Item, name: &str) -> Result<(), ItemError> {
-    let digits_of = || match item.get(name.strip_suffix("_str")?)? {
-        AttributeValue::N(digits) => Some(digits),
-        _ => None,
-    };
     match item.get(name) {
-        Some(AttributeValue::S(sort)) if name == MICROTIMESTAMP => {
+        Some(Value::Text(sort)) if name == MICROTIMESTAMP => {
             text(out, sort.split(SEPARATOR).next().unwrap_or_default());
         }
-        Some(AttributeValue::S(value)) => text(out, value),
-        Some(AttributeValue::N(digits)) => text(out, digits),
-        Some(AttributeValue::Null(_)) => {}
+        Some(Value::Text(value)) => text(out, value),
+        Some(Value::Number(digits)) => text(out, digits),
+        Some(Value::Null) => {}
         Some(other) => nested(out, |json| json::value(json, other, name))?,
-        None => out.extend_from_slice(digits_of().map(String::as_bytes).unwrap_or_default()),
+        None => {
+            let digits = name.strip_suffix("_str").and_then(|name| item.number(name));
+            out.extend_from_slice(digits.unwrap_or_default().as_bytes());
+        }
     }
     Ok(())
 }
 
 fn more(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>]) -> Result<(), ItemError> {
     let known = |name: &str| name == MICROTIMESTAMP || columns.iter().any(|column| column.as_ref() == name);
-    let mut cells: Vec<_> = item.iter().filter(|(name, _)| !known(name)).collect();
-    if cells.is_empty() {
+    let mut cells =
+        item.iter().filter(|(name, _)| !known(name)).map(|(name, value)| (name, Cell::of(name, value))).peekable();
+    if cells.peek().is_none() {
         return Ok(());
     }
-    cells.sort_unstable_by_key(|(name, _)| *name);
-    let cells: Vec<_> = cells.into_iter().map(|(name, value)| (name.as_str(), Cell::of(name, value))).collect();
-    nested(out, |json| json::object(json, cells.iter().map(|(name, cell)| (*name, cell))))
+    nested(out, |json| json::object(json, cells))
 }
 
 fn nested(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), ItemError>) -> Result<(), ItemError> {
@@ -111,13 +105,13 @@ mod tests {
 
     #[test]
     fn quotes_and_keeps_what_has_no_column() {
-        let item = Item::from([
-            ("a".to_owned(), AttributeValue::S("x,\"y\"\n".to_owned())),
-            ("b".to_owned(), AttributeValue::N("1.50".to_owned())),
-            ("c".to_owned(), AttributeValue::Null(true)),
-            ("d".to_owned(), AttributeValue::S(String::new())),
-            ("microtimestamp".to_owned(), AttributeValue::S("17#ab".to_owned())),
-            ("new".to_owned(), AttributeValue::L(vec![AttributeValue::S("\"".to_owned())])),
+        let item = Item::of(vec![
+            ("a".into(), Value::Text("x,\"y\"\n".into())),
+            ("b".into(), Value::Number("1.50".into())),
+            ("c".into(), Value::Null),
+            ("d".into(), Value::Text("".into())),
+            ("microtimestamp".into(), Value::Text("17#ab".into())),
+            ("new".into(), Value::List(vec![Value::Text("\"".into())])),
         ]);
         let columns = ["a", "b", "c", "d", "none", "b_str", "microtimestamp"];
         let mut written = Vec::new();

@@ -1,0 +1,189 @@
+//! A page has thousands of items, and almost all have the same names. They share the list of names, and texts of up to 23
+//! bytes stand in the item itself: the hash map of owned strings that the SDK makes of each was two thirds of a page's time
+//! (docs/performance-query.md).
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use shared::attribute::AttributeError;
+use smol_str::SmolStr;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// An item of the table on its way from the store's answer to the caller's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    shape: Arc<Shape>,
+    values: Vec<Value>,
+}
+
+/// The names of an item's attributes, sorted. Items with the same names may share it; equal ones are cheap to compare then.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    names: Vec<SmolStr>,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// S.
+    Text(SmolStr),
+    /// N: the digits as the store sent them.
+    Number(SmolStr),
+    /// BOOL.
+    Flag(bool),
+    /// NULL.
+    Null,
+    /// L.
+    List(Vec<Value>),
+    /// M.
+    Map(BTreeMap<SmolStr, Value>),
+    /// Binary values and sets, which no message becomes.
+    Foreign,
+}
+
+impl Shape {
+    /// How many attributes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Where the value of `name` stands.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.names.binary_search_by(|known| known.as_str().cmp(name)).ok()
+    }
+
+    /// The names in their order.
+    pub fn names(&self) -> impl Iterator<Item = &SmolStr> {
+        self.names.iter()
+    }
+}
+
+impl Item {
+    /// An item of these attributes. Of several with one name the first counts.
+    #[must_use]
+    pub fn of(mut attributes: Vec<(SmolStr, Value)>) -> Item {
+        attributes.sort_by(|(left, _), (right, _)| left.cmp(right));
+        attributes.dedup_by(|(later, _), (first, _)| later == first);
+        let (names, values) = attributes.into_iter().unzip();
+        Item { shape: Arc::new(Shape { names }), values }
+    }
+
+    /// An item whose values stand in the order of the shape's names; `None` if there are more or fewer.
+    #[must_use]
+    pub fn shaped(shape: Arc<Shape>, values: Vec<Value>) -> Option<Item> {
+        (shape.len() == values.len()).then_some(Item { shape, values })
+    }
+
+    /// Its names.
+    #[must_use]
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// The value at a place that its shape gave.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<&Value> {
+        self.values.get(place)
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.at(self.shape.place(name)?)
+    }
+
+    /// The digits of a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Value::Number(digits) => Some(digits),
+            _ => None,
+        }
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Names and values in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.shape.names().map(SmolStr::as_str).zip(&self.values)
+    }
+
+    /// As the SDK and [`shared`] have it.
+    ///
+    /// # Errors
+    ///
+    /// [`AttributeError::Type`] for [`Value::Foreign`].
+    pub fn attributes(&self) -> Result<shared::item::Item, AttributeError> {
+        self.iter().map(|(name, value)| Ok((name.to_owned(), value.attribute()?))).collect()
+    }
+}
+
+impl Value {
+    /// As the SDK and [`shared`] have it.
+    ///
+    /// # Errors
+    ///
+    /// [`AttributeError::Type`] for [`Value::Foreign`].
+    pub fn attribute(&self) -> Result<AttributeValue, AttributeError> {
+        Ok(match self {
+            Value::Text(text) => AttributeValue::S(text.to_string()),
+            Value::Number(digits) => AttributeValue::N(digits.to_string()),
+            Value::Flag(flag) => AttributeValue::Bool(*flag),
+            Value::Null => AttributeValue::Null(true),
+            Value::List(values) => AttributeValue::L(values.iter().map(Value::attribute).collect::<Result<_, _>>()?),
+            Value::Map(fields) => {
+                let field = |(name, value): (&SmolStr, &Value)| Ok((name.to_string(), value.attribute()?));
+                AttributeValue::M(fields.iter().map(field).collect::<Result<_, AttributeError>>()?)
+            }
+            Value::Foreign => return Err(AttributeError::Type),
+        })
+    }
+}
+
+/// Items of any kind, for tests of what reads and writes them.
+#[cfg(test)]
+pub(crate) mod strategies {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn value() -> impl Strategy<Value = Value> {
+        let number = prop_oneof!["-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,10})?([eE][+-]?[0-9]{1,2})?", "[0-9.eE+-]{1,6}"];
+        let leaf = prop_oneof![
+            ".{0,30}".prop_map(|text| Value::Text(text.into())),
+            number.prop_map(|digits| Value::Number(digits.into())),
+            any::<bool>().prop_map(Value::Flag),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            let text = r#"\{"x":\[1e5,"\\u00e9"\]\}|not json"#;
+            let marker = text.prop_map(|text| (SmolStr::new("$json"), Value::Text(text.into())));
+            // As `shared::attribute::escape` makes them: no two that it would give back as one.
+            let name = r"[a-z][a-z$]{0,3}|\$(\$[a-z$]{0,2})?".prop_map(SmolStr::from);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+                prop::collection::btree_map(name, inner, 0..4).prop_map(Value::Map),
+                marker.prop_map(|pair| Value::Map([pair].into())),
+            ]
+        })
+    }
+
+    /// Few names, so that neighbours often have the same ones, or the same number of others.
+    pub(crate) fn item() -> impl Strategy<Value = Item> {
+        let name = "id|id_str|[ab]_id|[ab]_id_str|microtimestamp|[a-d]|.{0,3}";
+        let attributes = prop::collection::btree_map(name.prop_map(SmolStr::from), value(), 0..6);
+        attributes.prop_map(|attributes| Item::of(attributes.into_iter().collect()))
+    }
+}
