@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Service, client, engine, serve, stored, trade};
+use crate::support::{Service, binary, client, engine, serve, stored, trade};
 
 const T: u64 = 1_647_817_207_170_000;
 
@@ -76,7 +76,7 @@ async fn a_missing_permission_is_named() {
     let mut faults = Faults::new(endpoint, 11);
     faults.allow = Some(BTreeSet::from(["DescribeTable".to_owned()]));
     let proxy = Proxy::start(faults).await.unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_query-fn"))
+    let mut process = Command::new(binary())
         .args(["--endpoint-url", &proxy.url(), "--region", "eu-central-1", "--listen", "127.0.0.1:0"])
         .args(["--table", &service.table])
         .env("NO_COLOR", "1")
@@ -131,7 +131,7 @@ async fn who_repeats_gets_everything_once() {
         ..Mix::default()
     };
     let (service, _proxy) = behind(mix).await;
-    service.put((3..200).map(|n| stored(&trade(n, T + n / 5), T + n)).collect()).await;
+    service.put((3..200).map(|n| stored(&trade(n, T + n / 2), T + n)).collect()).await;
     let mut ids: Vec<Value> = Vec::new();
     let mut refused = 0;
     let mut token = String::new();

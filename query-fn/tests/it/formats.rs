@@ -2,12 +2,15 @@
 
 use std::io::Read;
 
-use crate::support::{Service, stored, trade};
+use crate::support::{Service, stored, trade, whole_engine};
 
 const T: u64 = 1_647_817_207_170_000;
 
 async fn service() -> Service {
-    let service = Service::start().await;
+    filled(Service::start().await).await
+}
+
+async fn filled(service: Service) -> Service {
     service.put((0..40).map(|n| stored(&trade(n, T + n), T + n)).collect()).await;
     service
 }
@@ -22,11 +25,12 @@ async fn ndjson_ends_in_the_token_where_there_is_more() {
         let token = response.headers()["last-evaluated-key"].to_str().unwrap().to_owned();
         let text = response.text().await.unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[0]["id"], 0);
-        assert_eq!(lines[3]["LastEvaluatedKey"], token);
+        let (last, events) = lines.split_last().unwrap();
+        assert_eq!(last["LastEvaluatedKey"], token);
+        assert!((1..=3).contains(&events.len()));
+        assert_eq!(events[0]["id"], 0);
         let (_, rest) = service.json(&format!("/bitstamp?channel=live_trades_btcusd&ExclusiveStartKey={token}")).await;
-        assert_eq!(rest["Count"], 37);
+        assert_eq!(rest["Items"][0]["id"], events.len());
     }
 }
 
@@ -76,7 +80,8 @@ async fn fields_choose_and_keep_the_rest_out() {
 
 #[tokio::test]
 async fn answers_are_compressed_as_asked() {
-    let service = service().await;
+    // Small pages are not compressed.
+    let service = filled(Service::on(&whole_engine().await).await).await;
     let url = format!("{}/bitstamp?channel=live_trades_btcusd", service.url);
     let plain = service.http.get(&url).send().await.unwrap().bytes().await.unwrap();
     for coding in ["gzip", "zstd"] {

@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Service, stored, trade};
+use crate::support::{Service, binary, stored, trade};
 
 const T: u64 = 1_647_817_207_170_000;
 const KEY: [u8; 32] = [7; 32];
@@ -59,7 +59,7 @@ impl Function {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, routes).into_future());
-        let process = Command::new(env!("CARGO_BIN_EXE_query-fn"))
+        let process = Command::new(binary())
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "query-fn")
@@ -246,7 +246,7 @@ async fn exports_are_streamed() {
 #[tokio::test]
 async fn without_keys_or_with_wrong_settings_the_function_says_why() {
     let run = async |key: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_query-fn"))
+        let output = Command::new(binary())
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
             .env("BITSTAMP_TOKEN_KEYS", key)

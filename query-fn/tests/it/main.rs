@@ -3,6 +3,7 @@
 
 mod basics;
 mod contract;
+mod cutter;
 mod faults;
 mod formats;
 mod lambda;

@@ -9,10 +9,17 @@ use std::sync::{
 };
 use tokio::runtime::Runtime;
 
-use crate::support::{Service, stored};
+use crate::{
+    cutter::cutter,
+    support::{Service, stored, whole_engine},
+};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static SERVICE: LazyLock<Service> = LazyLock::new(|| RUNTIME.block_on(Service::start()));
+/// Its engine ends pages anywhere.
+static CUT: LazyLock<Service> = LazyLock::new(|| {
+    RUNTIME.block_on(async { Service::on(&cutter(whole_engine().await, number("CUT_PAGES", 9)).await).await })
+});
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const T: u64 = 1_647_817_207_170_000;
@@ -136,9 +143,13 @@ async fn check(service: &Service, case: &Case) {
 }
 
 /// `PROPTEST_CASES` asks for more.
-fn cases(usual: u32) -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+fn cases(usual: u64) -> ProptestConfig {
+    let cases = u32::try_from(number("PROPTEST_CASES", usual)).unwrap();
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
 proptest! {
@@ -148,6 +159,15 @@ proptest! {
     fn every_event_once_and_in_order(case in small()) {
         let service = &*SERVICE;
         RUNTIME.block_on(check(service, &case));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    #[test]
+    fn wherever_the_engine_ends_its_pages(case in small()) {
+        RUNTIME.block_on(check(&CUT, &case));
     }
 }
 

@@ -108,7 +108,9 @@ async fn errors_are_told_apart() {
     parrot.says(400, error("ResourceNotFoundException"));
     assert!(matches!(ours(&url).await, Err(StoreError::Refused(code)) if code == "ResourceNotFoundException"));
     parrot.says(400, error("ProvisionedThroughputExceededException"));
-    assert!(matches!(ours(&url).await, Err(StoreError::Busy(code)) if code == "ProvisionedThroughputExceededException"));
+    assert!(
+        matches!(ours(&url).await, Err(StoreError::Busy(code)) if code == "ProvisionedThroughputExceededException")
+    );
     parrot.says(500, "<html>");
     assert!(matches!(ours(&url).await, Err(StoreError::Busy(_))));
     for broken in ["<html>", r#"{"Items":[{"a":{"S":"cut"#, r#"{"Items":[{"a":{"S":1}}]}"#] {

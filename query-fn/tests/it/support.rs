@@ -15,7 +15,10 @@ use shared::{
     table::{self, KeyAttribute},
     time::Micros,
 };
+use std::ffi::OsString;
 use tokio::net::TcpListener;
+
+use crate::cutter::cutter;
 
 /// A table on an embedded engine and the router in front of it, each on a socket of its own.
 pub(crate) struct Service {
@@ -73,8 +76,22 @@ impl Service {
     }
 }
 
-/// The engine under the tests: another one (DynamoDB Local) where `DYNAMODB_ENDPOINT` names it.
+/// The engine under the tests: another one (DynamoDB Local) where `DYNAMODB_ENDPOINT` names it, with pages that end anywhere
+/// where `CUT_PAGES` has a seed.
 pub(crate) async fn engine() -> String {
+    let engine = whole_engine().await;
+    match std::env::var("CUT_PAGES").ok().map(|seed| seed.parse().expect("CUT_PAGES is a number")) {
+        Some(seed) => cutter(engine, seed).await,
+        None => engine,
+    }
+}
+
+/// The function's binary: another build (as it is uploaded) where `QUERY_FN_BINARY` names it.
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("QUERY_FN_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_query-fn").into())
+}
+
+pub(crate) async fn whole_engine() -> String {
     if let Ok(endpoint) = std::env::var("DYNAMODB_ENDPOINT") {
         return endpoint;
     }
