@@ -51,8 +51,8 @@ const REST: &str = "rest";
 /// Looks after the gaps of the ledger: fetches what was missed from the exchange's REST API, a while after the gap, and enters
 /// it as filled where it joins what was stored on both sides.
 ///
-/// It remembers nothing: what is to be done stands in the table's ledger, whichever daemon entered it, so a restart
-/// changes nothing. Everything is written under a key that follows from what the exchange answers, and nothing that is there
+/// It remembers only what the exchange refused: what is to be done stands in the table's ledger, whichever daemon entered it, so a
+/// restart changes nothing. Everything is written under a key that follows from what the exchange answers, and nothing that is there
 /// is replaced.
 pub struct Filler {
     rest: Rest,
@@ -66,13 +66,6 @@ pub struct Filler {
     markets: Option<Markets>,
     /// How often the exchange did not want to fill a gap.
     refusals: BTreeMap<(Channel, Hole), u32>,
-}
-
-/// What was fetched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Fetched {
-    /// Events that the table did not hold.
-    stored: u64,
 }
 
 /// Why a gap is not filled.
@@ -116,7 +109,7 @@ impl Filler {
         Filler { rest, stored, writer, status, daemon, after, channels, markets: None, refusals: BTreeMap::new() }
     }
 
-    /// Runs until it is dropped, which loses nothing. `missed`: channels with a new one.
+    /// Runs until it is dropped, which loses nothing. `missed`: channels with a new gap.
     pub async fn run(mut self, missed: Arc<Missed>) {
         let first_wait = self.after.min(FIRST_WAIT);
         // Those of earlier runs and of other daemons.
@@ -171,7 +164,7 @@ impl Filler {
     async fn attend(&mut self, channel: &Channel, hole: Hole) -> bool {
         let Hole { from, through } = hole;
         match self.fetch(channel, hole).await {
-            Ok(Fetched { stored }) => {
+            Ok(stored) => {
                 self.enter(channel, hole, stored).await;
                 self.status.filled.add(1);
                 tracing::info!(%channel, from, through, stored, "gap filled");
@@ -203,7 +196,8 @@ impl Filler {
         }
     }
 
-    async fn fetch(&mut self, channel: &Channel, hole: Hole) -> Result<Fetched, Fault> {
+    /// How many events the table did not hold.
+    async fn fetch(&mut self, channel: &Channel, hole: Hole) -> Result<u64, Fault> {
         let market = channel.market().unwrap_or_default();
         if channel.family() == Family::LiveTrades {
             return trades::fetch(self, channel, market, hole).await;

@@ -6,7 +6,7 @@ use shared::item::Item;
 use shared::key::Keyed;
 
 use crate::fill::holes::Hole;
-use crate::fill::{Fault, Fetched, Filler};
+use crate::fill::{Fault, Filler};
 use crate::rest::Rows;
 use crate::stored::Side;
 
@@ -27,7 +27,7 @@ struct Row {
 
 /// Fetches the order events of a hole, from the last one before it to the first ones behind it. What is there already stays as
 /// it is.
-pub(super) async fn fetch(filler: &Filler, channel: &Channel, pair: &str, hole: Hole) -> Result<Fetched, Fault> {
+pub(super) async fn fetch(filler: &Filler, channel: &Channel, pair: &str, hole: Hole) -> Result<u64, Fault> {
     let ids = async |moment, side| {
         let items = filler.stored.nearest(channel.as_str(), moment, side, NEIGHBOURS).await.map_err(Fault::Later)?;
         let mut ids: Vec<String> = items.iter().filter_map(event_id).collect();
@@ -43,7 +43,7 @@ pub(super) async fn fetch(filler: &Filler, channel: &Channel, pair: &str, hole: 
     }
     let form = [("market", pair), ("since_id", since), ("until_id", until)];
     let mut rows = Rows::of(filler.rest.post("/order_data/", &form).await?);
-    let mut fetched = Fetched::default();
+    let mut stored = 0;
     match rows.next::<Row>().await? {
         Some(row) if row.event_id == *since => {}
         _ => return Err(Fault::Refused("the exchange's history does not begin with the event asked for".to_owned())),
@@ -53,10 +53,10 @@ pub(super) async fn fetch(filler: &Filler, channel: &Channel, pair: &str, hole: 
         let row = rows.next::<Row>().await?;
         let met = row.as_ref().is_some_and(|row| row.event_id == *seen);
         if met || row.is_none() || part.len() == PART {
-            fetched.stored += filler.put(std::mem::take(&mut part)).await?;
+            stored += filler.put(std::mem::take(&mut part)).await?;
         }
         match row {
-            Some(_) if met => return Ok(fetched),
+            Some(_) if met => return Ok(stored),
             Some(row) => {
                 let event = order(channel, row);
                 let keyed = Keyed::of(&event).map_err(|error| Fault::Refused(error.to_string()))?;

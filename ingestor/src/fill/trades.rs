@@ -8,7 +8,7 @@ use shared::key::{Key, Keyed};
 use shared::time::Micros;
 
 use crate::fill::holes::Hole;
-use crate::fill::{Fault, Fetched, Filler};
+use crate::fill::{Fault, Filler};
 use crate::rest::Rows;
 
 const SECOND: u64 = 1_000_000;
@@ -30,7 +30,7 @@ struct Row {
 
 /// Fetches the trades of a hole. Of each id that the table does not hold comes one item; of the seconds at either end those
 /// that were captured are there already.
-pub(super) async fn fetch(filler: &Filler, channel: &Channel, market: &str, hole: Hole) -> Result<Fetched, Fault> {
+pub(super) async fn fetch(filler: &Filler, channel: &Channel, market: &str, hole: Hole) -> Result<u64, Fault> {
     let (first, last) = (hole.from / SECOND, hole.through / SECOND);
     let look = if filler.now() / SECOND < first + 3_000 { "hour" } else { "day" };
     let mut rows = Rows::of(filler.rest.get(&format!("/transactions/{market}/?time={look}")).await?);
@@ -55,7 +55,7 @@ pub(super) async fn fetch(filler: &Filler, channel: &Channel, market: &str, hole
         }
         missing.push(filler.entry(trade(channel, date, &row)?, keyed(date, id, hole))?);
     }
-    Ok(Fetched { stored: filler.put(missing).await? })
+    filler.put(missing).await
 }
 
 async fn any_is_stored(filler: &Filler, channel: &Channel, trades: &[&(u64, String)]) -> Result<bool, Fault> {
