@@ -18,6 +18,8 @@ pub struct Item {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     names: Vec<SmolStr>,
+    /// Of each name what tells it from most others: a name is looked up for every value that is read.
+    marks: Vec<u32>,
 }
 
 /// An attribute's value.
@@ -40,6 +42,11 @@ pub enum Value {
 }
 
 impl Shape {
+    fn of(names: Vec<SmolStr>) -> Shape {
+        let marks = names.iter().map(|name| mark(name)).collect();
+        Shape { names, marks }
+    }
+
     /// How many attributes there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -55,13 +62,21 @@ impl Shape {
     /// Where the value of `name` stands.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<usize> {
-        self.names.binary_search_by(|known| known.as_str().cmp(name)).ok()
+        let mark = mark(name);
+        self.marks.iter().zip(&self.names).position(|(known, full)| *known == mark && full == name)
     }
 
     /// The names in their order.
     pub fn names(&self) -> impl Iterator<Item = &SmolStr> {
         self.names.iter()
     }
+}
+
+/// A few bytes of a name: its length, its first, middle and last byte.
+fn mark(name: &str) -> u32 {
+    let at = |place: usize| u32::from(name.as_bytes().get(place).copied().unwrap_or_default());
+    let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    length ^ at(0) << 8 ^ at(name.len() / 2) << 16 ^ at(name.len().wrapping_sub(1)) << 24
 }
 
 impl Item {
@@ -71,7 +86,7 @@ impl Item {
         attributes.sort_by(|(left, _), (right, _)| left.cmp(right));
         attributes.dedup_by(|(later, _), (first, _)| later == first);
         let (names, values) = attributes.into_iter().unzip();
-        Item { shape: Arc::new(Shape { names }), values }
+        Item { shape: Arc::new(Shape::of(names)), values }
     }
 
     /// An item whose values stand in the order of the shape's names; `None` if there are more or fewer.
