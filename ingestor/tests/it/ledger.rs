@@ -131,7 +131,13 @@ proptest! {
     fn captured_contains_every_event(model in model(), crashes in prop::collection::vec(0_usize..600, 0..4)) {
         let (records, received) = model.records();
         let entered = enter(records, &crashes);
+        let mut chain_is_known = false;
         for (event, received) in model.events.iter().zip(received) {
+            chain_is_known |= received;
+            // Before the first event of a chain nobody can know what the exchange left out.
+            if !event.2 && !chain_is_known {
+                continue;
+            }
             let time = START + event.0 * MILLI;
             let claimed = entered.iter().find(|stretch| stretch.state == State::Captured && stretch.from <= time && time <= stretch.through);
             prop_assert!(received || claimed.is_none(), "event at {} ms was missed, but {:?}", event.0, claimed);
