@@ -299,10 +299,14 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     until_async(what, async || is_so()).await;
 }
 
-pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = tokio::time::Instant::now() + DEADLINE;
+pub(crate) async fn until_async(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    until_within(DEADLINE, what, is_so).await;
+}
+
+pub(crate) async fn until_within(deadline: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = tokio::time::Instant::now() + deadline;
     while !is_so().await {
-        assert!(tokio::time::Instant::now() < end, "not within {DEADLINE:?}: {what}");
+        assert!(tokio::time::Instant::now() < end, "not within {deadline:?}: {what}");
         // Nothing signals what another process or the store does: looked at again and again.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
