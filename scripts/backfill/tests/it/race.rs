@@ -56,6 +56,7 @@ async fn race(engine: &Engine, seed: u64, items: u64, patience: u64) {
         if killed > 0 {
             until_index_is_active(&client).await;
         }
+        // The moment is the dice's: there is nothing to wait for.
         tokio::time::sleep(Duration::from_millis(dice.random_range(100..patience))).await;
         killed += u32::from(child.try_wait().unwrap().is_none());
         println!("kill {killed} after {} rejects", desk.rejects_so_far());
