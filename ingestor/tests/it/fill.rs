@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 
 use crate::support::{Bench, CHANNELS, until, until_async, until_within};
 
-/// Attempts become rare: on a machine so busy that the one after two minutes comes too early, the next is after four.
+/// Attempts become rare: where the one after two minutes comes too early, the next is after four. Seen once, on a busy machine,
+/// as more than three minutes; that this was the reason was not proved.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn settings(bench: &Bench) -> BTreeMap<String, String> {
