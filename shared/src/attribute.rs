@@ -1,3 +1,5 @@
+//! Converts JSON values to DynamoDB attribute values and back without loss.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Number, Value};
 use std::collections::HashMap;
@@ -97,6 +99,7 @@ pub fn size(attribute: &AttributeValue) -> usize {
     match attribute {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(digits) => (digits.len() / 2 + 2).min(21),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::L(values) => 3 + values.iter().map(|value| size(value) + 1).sum::<usize>(),
         AttributeValue::M(fields) => 3 + fields.iter().map(|(name, value)| name.len() + size(value) + 1).sum::<usize>(),
         _ => 1,

@@ -1,3 +1,5 @@
+//! Channel names and their families.
+
 use std::fmt;
 use std::str::FromStr;
 

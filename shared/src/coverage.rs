@@ -1,10 +1,10 @@
 //! What is known of the completeness of a channel's time: the reserved channel `_coverage:<channel>` of the table, one item
-//! for each stretch of time of each daemon.
+//! for each interval of time of each daemon.
 //!
 //! | attribute | type | meaning |
 //! |---|---|---|
 //! | `channel` | S | `_coverage:<channel>` |
-//! | `nmicrotimestamp` | N | the end of the stretch, inclusive, microseconds since the Unix epoch |
+//! | `nmicrotimestamp` | N | the end of the interval, inclusive, microseconds since the Unix epoch |
 //! | `from` | N | its beginning, inclusive |
 //! | `state` | S | `captured`, `filled` (fetched again afterwards) or `gap` |
 //! | `reason` | S | of a gap: why |
@@ -12,13 +12,16 @@
 //! | `daemon` | S | whose record it is |
 //! | `id`, `microtimestamp` | N, S | xxh3-64 of daemon and channel; `<through>#<from>`, of filled ones `<through>#<from>#filled` |
 //!
-//! A `captured` or `filled` stretch is at most a minute long, so whoever reads all ends up to a minute after a moment knows
+//! Minutes of closed days are put together in another channel, see [`crate::coverage::days`].
+//!
+//! A `captured` or `filled` interval is at most a minute long, so whoever reads all ends up to a minute after a moment knows
 //! all of them that contain it; a gap may be of any length. Stretches that touch (next `from` = `through` or one more) are
 //! one. Of several records the best counts: captured, then filled, then gap. Where there is no item nothing is known.
 
-use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use rangemap::RangeInclusiveMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -26,10 +29,12 @@ use crate::item::Item;
 use crate::key::{Key, SEPARATOR};
 use crate::table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP};
 
-/// The longest stretch that is `captured` or `filled`, in microseconds.
+pub mod days;
+
+/// The longest interval that is `captured` or `filled`, in microseconds.
 pub const LONGEST: u64 = 60_000_000;
 
-/// What is known of a stretch, the best last.
+/// State of an interval, the best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -54,12 +59,18 @@ impl State {
             State::Captured => "captured",
         }
     }
+
+    /// Reads what [`State::name`] wrote of a recorded state; `None` for anything else.
+    #[must_use]
+    pub fn recorded(name: &str) -> Option<State> {
+        [State::Gap, State::Filled, State::Captured].into_iter().find(|known| known.name() == name)
+    }
 }
 
-/// A stretch of time, both ends inclusive, microseconds since the Unix epoch: an event whose time lies in a captured one is
+/// An interval of time, both ends inclusive, microseconds since the Unix epoch: an event whose time lies in a captured one is
 /// in the table or in the daemon's quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct Interval {
     /// First microsecond.
     pub from: u64,
     /// Last microsecond.
@@ -70,15 +81,16 @@ pub struct Stretch {
     pub reason: Option<String>,
 }
 
-/// A daemon's word on a stretch.
+/// An entry of a daemon's ledger: what it knows of one interval of one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whose.
+    /// The daemon's name.
     pub daemon: String,
-    /// The channel that it speaks of.
+    /// The channel.
     pub channel: String,
-    /// When, and what is known.
-    pub stretch: Stretch,
+    /// When, and what is known. Serialized as `stretch`, which earlier versions of the daemon saved.
+    #[serde(rename = "stretch")]
+    pub interval: Interval,
     /// Events received meanwhile.
     pub frames: u64,
 }
@@ -86,7 +98,15 @@ pub struct Record {
 /// The reserved channel that holds what is known of `channel`.
 #[must_use]
 pub fn ledger_channel(channel: &str) -> String {
-    format!("_coverage:{channel}")
+    format!("{LEDGER}{channel}")
+}
+
+const LEDGER: &str = "_coverage:";
+
+/// The `id` of all records of a daemon about a channel.
+#[must_use]
+pub fn record_id(daemon: &str, channel: &str) -> String {
+    xxh3_64(format!("{daemon}\n{channel}").as_bytes()).to_string()
 }
 
 /// The reserved channel that has one item for each channel ever subscribed: `microtimestamp` is the channel's name,
@@ -113,28 +133,40 @@ pub fn channel_item(channel: &str, first_subscribed: u64) -> Item {
 }
 
 impl Record {
-    /// The item's primary key: one for each stretch of each daemon.
+    /// The item's primary key: one for each interval of each daemon.
     #[must_use]
     pub fn key(&self) -> Key {
-        let Stretch { from, through, .. } = self.stretch;
-        let id = xxh3_64(format!("{}\n{}", self.daemon, self.channel).as_bytes());
+        let Interval { from, through, .. } = self.interval;
+        let id = record_id(&self.daemon, &self.channel);
         // Beside the gap, not in its place: that may be written once more after a restart.
-        let filled = if self.stretch.state == State::Filled { "#filled" } else { "" };
-        Key { id: id.to_string(), microtimestamp: format!("{through}{SEPARATOR}{from}{filled}") }
+        let filled = if self.interval.state == State::Filled { "#filled" } else { "" };
+        Key { id, microtimestamp: format!("{through}{SEPARATOR}{from}{filled}") }
+    }
+
+    /// Reads an item of the ledger; `None` for any other item.
+    #[must_use]
+    pub fn of(item: &Item) -> Option<Record> {
+        let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+        Some(Record {
+            daemon: text("daemon")?,
+            channel: text(CHANNEL)?.strip_prefix(LEDGER)?.to_owned(),
+            interval: interval(item)?,
+            frames: item.get("frames")?.as_n().ok()?.parse().ok()?,
+        })
     }
 
     /// As an item of the table.
     #[must_use]
     pub fn to_item(&self) -> Item {
         let Key { id, microtimestamp } = self.key();
-        let reason = self.stretch.reason.clone().map_or(AttributeValue::Null(true), AttributeValue::S);
+        let reason = self.interval.reason.clone().map_or(AttributeValue::Null(true), AttributeValue::S);
         Item::from([
             (ID.to_owned(), AttributeValue::N(id)),
             (MICROTIMESTAMP.to_owned(), AttributeValue::S(microtimestamp)),
             (CHANNEL.to_owned(), AttributeValue::S(ledger_channel(&self.channel))),
-            (NMICROTIMESTAMP.to_owned(), AttributeValue::N(self.stretch.through.to_string())),
-            ("from".to_owned(), AttributeValue::N(self.stretch.from.to_string())),
-            ("state".to_owned(), AttributeValue::S(self.stretch.state.name().to_owned())),
+            (NMICROTIMESTAMP.to_owned(), AttributeValue::N(self.interval.through.to_string())),
+            ("from".to_owned(), AttributeValue::N(self.interval.from.to_string())),
+            ("state".to_owned(), AttributeValue::S(self.interval.state.name().to_owned())),
             ("reason".to_owned(), reason),
             ("frames".to_owned(), AttributeValue::N(self.frames.to_string())),
             ("daemon".to_owned(), AttributeValue::S(self.daemon.clone())),
@@ -144,37 +176,34 @@ impl Record {
 
 /// Reads an item of the ledger; `None` for any other item.
 #[must_use]
-pub fn stretch(item: &Item) -> Option<Stretch> {
+pub fn interval(item: &Item) -> Option<Interval> {
     let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
-    let state = item.get("state")?.as_s().ok()?;
-    let state = [State::Gap, State::Filled, State::Captured].into_iter().find(|known| known.name() == state)?;
+    let state = State::recorded(item.get("state")?.as_s().ok()?)?;
     let reason = item.get("reason").and_then(|reason| reason.as_s().ok()).cloned();
-    Some(Stretch { from: number("from")?, through: number(NMICROTIMESTAMP)?, state, reason })
+    Some(Interval { from: number("from")?, through: number(NMICROTIMESTAMP)?, state, reason })
 }
 
-/// The best that is known of each moment from `from` to `to`, in as few stretches as possible, without holes.
+/// Merges records of any number of daemons: returns the best state of each moment from `from` to `to`, in as few intervals as
+/// possible, without holes. Of several gaps at one moment the last one recorded gives the reason. Takes time in proportion to
+/// `n log n`.
 #[must_use]
-pub fn merge(recorded: &[Stretch], from: u64, to: u64) -> Vec<Stretch> {
-    let inside = |stretch: &&Stretch| stretch.from <= to && stretch.through >= from;
-    let inside: Vec<_> = recorded.iter().filter(inside).collect();
-    let mut borders = BTreeSet::from([from, to.saturating_add(1)]);
-    for stretch in &inside {
-        borders.insert(stretch.from.max(from));
-        borders.insert(stretch.through.min(to).saturating_add(1));
+pub fn merge(recorded: &[Interval], from: u64, to: u64) -> Vec<Interval> {
+    if from > to {
+        return Vec::new();
     }
-    let borders: Vec<_> = borders.into_iter().collect();
-    let mut merged: Vec<Stretch> = Vec::new();
-    for (start, end) in borders.iter().zip(borders.iter().skip(1)) {
-        let here = inside.iter().filter(|stretch| stretch.from <= *start && stretch.through >= end - 1);
-        let best = here.max_by_key(|stretch| stretch.state);
-        let state = best.map_or(State::Unknown, |best| best.state);
-        let reason = best.filter(|best| best.state == State::Gap).and_then(|best| best.reason.clone());
-        match merged.last_mut().filter(|last| (last.state, &last.reason) == (state, &reason)) {
-            Some(last) => last.through = end - 1,
-            None => merged.push(Stretch { from: *start, through: end - 1, state, reason }),
-        }
+    let mut states = RangeInclusiveMap::from([(from..=to, (State::Unknown, None))]);
+    let is_within = |interval: &&Interval| interval.from.max(from) <= interval.through.min(to);
+    let mut worst_first: Vec<_> = recorded.iter().filter(is_within).collect();
+    worst_first.sort_by_key(|interval| interval.state);
+    for Interval { from: begin, through, state, reason } in worst_first {
+        let reason = reason.as_deref().filter(|_| *state == State::Gap);
+        states.insert(*begin.max(&from)..=*through.min(&to), (*state, reason));
     }
-    merged
+    let interval = |(range, (state, reason)): (RangeInclusive<u64>, (State, Option<&str>))| {
+        let (from, through) = range.into_inner();
+        Interval { from, through, state, reason: reason.map(str::to_owned) }
+    };
+    states.into_iter().map(interval).collect()
 }
 
 #[cfg(test)]
@@ -184,39 +213,40 @@ mod tests {
 
     const STATES: [State; 4] = [State::Unknown, State::Gap, State::Filled, State::Captured];
 
-    fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
+    fn intervals() -> impl Strategy<Value = Vec<Interval>> {
         let one = (0_u64..50, 0_u64..20, 1_usize..4).prop_map(|(from, length, state)| {
             let state = STATES[state];
             let reason = (state == State::Gap).then(|| "why".to_owned());
-            Stretch { from, through: from + length, state, reason }
+            Interval { from, through: from + length, state, reason }
         });
         prop::collection::vec(one, 0..12)
     }
 
     proptest! {
         #[test]
-        fn every_moment_has_the_best_that_is_known(recorded in stretches(), from in 0_u64..60, length in 0_u64..40) {
+        fn every_moment_has_the_best_that_is_known(recorded in intervals(), from in 0_u64..60, length in 0_u64..40) {
             let to = from + length;
             let merged = merge(&recorded, from, to);
-            prop_assert_eq!(merged.first().map(|stretch| stretch.from), Some(from));
-            prop_assert_eq!(merged.last().map(|stretch| stretch.through), Some(to));
+            prop_assert_eq!(merged.first().map(|interval| interval.from), Some(from));
+            prop_assert_eq!(merged.last().map(|interval| interval.through), Some(to));
             for pair in merged.windows(2) {
                 prop_assert_eq!(pair[0].through + 1, pair[1].from);
                 prop_assert_ne!((pair[0].state, &pair[0].reason), (pair[1].state, &pair[1].reason));
             }
             for moment in from..=to {
-                let contains = |stretch: &&Stretch| stretch.from <= moment && moment <= stretch.through;
-                let best = recorded.iter().filter(contains).map(|stretch| stretch.state).max().unwrap_or(State::Unknown);
-                prop_assert_eq!(merged.iter().find(contains).map(|stretch| stretch.state), Some(best));
+                let contains = |interval: &&Interval| interval.from <= moment && moment <= interval.through;
+                let best = recorded.iter().filter(contains).map(|interval| interval.state).max().unwrap_or(State::Unknown);
+                prop_assert_eq!(merged.iter().find(contains).map(|interval| interval.state), Some(best));
             }
         }
 
         #[test]
-        fn a_record_comes_back_from_its_item(recorded in stretches(), frames: u64) {
+        fn a_record_comes_back_from_its_item(recorded in intervals(), frames: u64) {
             for wanted in recorded {
                 let record =
-                    Record { daemon: "vm-1".into(), channel: "live_trades_btcusd".into(), stretch: wanted.clone(), frames };
-                prop_assert_eq!(stretch(&record.to_item()), Some(wanted));
+                    Record { daemon: "vm-1".into(), channel: "live_trades_btcusd".into(), interval: wanted.clone(), frames };
+                prop_assert_eq!(interval(&record.to_item()), Some(wanted));
+                prop_assert_eq!(Record::of(&record.to_item()), Some(record));
             }
         }
     }

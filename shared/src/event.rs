@@ -1,3 +1,5 @@
+//! An event: what a data frame says about a market.
+
 use serde_json::{Map, Value};
 
 use crate::channel::{Channel, Family};

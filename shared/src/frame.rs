@@ -1,3 +1,5 @@
+//! Parses WebSocket messages into frames.
+
 use serde_json::{Map, Value};
 
 use crate::channel::Channel;
@@ -53,30 +55,31 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// [`FrameError`] for anything but a JSON object with the strings `event` and `channel`.
+    /// [`FrameError`] for anything but a JSON object with the strings `event` and, unless the event's name begins with `bts:`,
+    /// `channel`.
     pub fn parse(message: &[u8]) -> Result<Frame, FrameError> {
         let Value::Object(mut fields) = serde_json::from_slice(message)? else {
             return Err(FrameError::NotAnObject);
         };
         let name = take_string(&mut fields, "event")?;
-        let channel = take_string(&mut fields, "channel")?;
+        let channel = take_string(&mut fields, "channel").map(Channel::from_frame);
         let data = fields.remove("data").unwrap_or(Value::Null);
-        let channel = Channel::from_frame(channel);
+        // About the connection in any form: with a channel, with null, without one.
         if name.starts_with("bts:") {
-            return Ok(Frame::Control(Control::new(name, channel, &data)));
+            return Ok(Frame::Control(Control::new(name, channel.ok(), &data)));
         }
-        Ok(Frame::Event(Event { channel, name, data, extra: fields }))
+        Ok(Frame::Event(Event { channel: channel?, name, data, extra: fields }))
     }
 }
 
 impl Control {
-    fn new(name: String, channel: Channel, data: &Value) -> Control {
-        match name.as_str() {
-            "bts:subscription_succeeded" => Control::Subscribed(channel),
-            "bts:unsubscription_succeeded" => Control::Unsubscribed(channel),
-            "bts:heartbeat" => Control::Heartbeat,
-            "bts:request_reconnect" => Control::ReconnectRequested,
-            "bts:error" => Control::Error {
+    fn new(name: String, channel: Option<Channel>, data: &Value) -> Control {
+        match (name.as_str(), channel) {
+            ("bts:subscription_succeeded", Some(channel)) => Control::Subscribed(channel),
+            ("bts:unsubscription_succeeded", Some(channel)) => Control::Unsubscribed(channel),
+            ("bts:heartbeat", _) => Control::Heartbeat,
+            ("bts:request_reconnect", _) => Control::ReconnectRequested,
+            ("bts:error", _) => Control::Error {
                 code: data.get("code").map(Value::to_string).unwrap_or_default(),
                 message: data.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
             },
@@ -119,9 +122,16 @@ mod tests {
             Control::Heartbeat
         );
         for data in ["\"\"", "null", "{}"] {
-            let text = format!(r#"{{"event":"bts:request_reconnect","channel":"","data":{data}}}"#);
-            assert_eq!(control(&text), Control::ReconnectRequested);
+            for channel in ["", r#","channel":"""#, r#","channel":null"#, r#","channel":7"#] {
+                let text = format!(r#"{{"event":"bts:request_reconnect"{channel},"data":{data}}}"#);
+                assert_eq!(control(&text), Control::ReconnectRequested);
+            }
         }
+        assert_eq!(control(r#"{"event":"bts:heartbeat"}"#), Control::Heartbeat);
+        let nothing = Control::Error { code: String::new(), message: String::new() };
+        assert_eq!(control(r#"{"event":"bts:error","data":null}"#), nothing);
+        let unnamed = Control::Other("bts:subscription_succeeded".to_owned());
+        assert_eq!(control(r#"{"event":"bts:subscription_succeeded","channel":null}"#), unnamed);
         assert_eq!(
             control(
                 r#"{"event":"bts:error","channel":"","data":{"code":4009,"message":"Connection is unauthorized."}}"#

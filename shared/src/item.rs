@@ -1,3 +1,5 @@
+//! Converts events to DynamoDB items and back.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -25,8 +27,13 @@ const DATA: &str = "data";
 const FRAME_FIELDS: [&str; 3] = ["event_id", "pre_event_id", "order_source"];
 /// S, written by gap filling: where an event came from if not from the WebSocket. `rest`: the exchange's history.
 pub const SOURCE: &str = "source";
-/// Names that a field of `data` may not take: what it would hide is needed to find or to restore the event.
-const RESERVED: [&str; 12] = [
+/// S, where a daemon has a name for its items: that name, a slash, and the connection (counted from one within a run) that brought the
+/// event. No event has it.
+pub const ORIGIN: &str = "origin";
+/// N, seconds since the Unix epoch: the table deletes the item some time after this. No event has it.
+pub const EXPIRES: &str = "expires";
+/// Names that a field of `data` may not take: what it would hide is needed to find or to restore the event, or would delete it.
+const RESERVED: [&str; 14] = [
     ID,
     MICROTIMESTAMP,
     CHANNEL,
@@ -36,6 +43,8 @@ const RESERVED: [&str; 12] = [
     DERIVED,
     DATA,
     SOURCE,
+    ORIGIN,
+    EXPIRES,
     FRAME_FIELDS[0],
     FRAME_FIELDS[1],
     FRAME_FIELDS[2],
@@ -74,7 +83,7 @@ pub fn from_keyed(event: Event, keyed: Keyed, received_at: Micros) -> Result<Ite
     if event.channel.as_str().is_empty() || event.channel.as_str().starts_with('_') {
         return Err(Unstorable::Channel(event.channel));
     }
-    let Keyed { key, time } = keyed;
+    let Keyed { key, time, .. } = keyed;
     let mut item = Item::with_capacity(24);
     let mut derived = Vec::new();
     let time_digits = key.microtimestamp.split(SEPARATOR).next().unwrap_or_default();
@@ -136,10 +145,30 @@ fn frame_name(name: &str) -> String {
     if FRAME_FIELDS.contains(&name) { name.to_owned() } else { format!("{FRAME_PREFIX}{name}") }
 }
 
+/// Notes where an event came from, unless that would cost another write unit, which is a kilobyte.
+pub fn set_origin(item: &mut Item, daemon: &str, connection: u32) {
+    let origin = format!("{daemon}/{connection}");
+    let before = size(item);
+    let after = before + ORIGIN.len() + origin.len();
+    if before.div_ceil(1024) == after.div_ceil(1024) && after <= MAX_SIZE {
+        item.insert(ORIGIN.to_owned(), AttributeValue::S(origin));
+    }
+}
+
 /// The item's size as DynamoDB counts it, in bytes.
 #[must_use]
 pub fn size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + attribute::size(value)).sum()
+}
+
+/// Size of a write unit, in bytes
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/capacity-mode.html>).
+const WRITE_UNIT: usize = 1024;
+
+/// The write units that writing the item takes: a started kilobyte is one, for the table and again for the index.
+#[must_use]
+pub fn write_units(item: &Item) -> u64 {
+    2 * size(item).div_ceil(WRITE_UNIT) as u64
 }
 
 /// Why an item is not one of ours.
@@ -236,5 +265,21 @@ fn digits<'item>(item: &'item Item, name: &'static str) -> Result<&'item str, It
     match item.get(name) {
         Some(AttributeValue::N(digits)) => Ok(digits),
         _ => Err(ItemError::Attribute(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_never_costs_a_write_unit() {
+        for filling in 900..1_100 {
+            let mut item = Item::from([("data".to_owned(), AttributeValue::S("x".repeat(filling)))]);
+            let before = size(&item);
+            set_origin(&mut item, "vm-a", 2);
+            assert_eq!(size(&item).div_ceil(1024), before.div_ceil(1024));
+            assert_eq!(item.contains_key(ORIGIN), (before + 12).div_ceil(1024) == before.div_ceil(1024), "{before}");
+        }
     }
 }

@@ -27,8 +27,11 @@ pub mod attribute;
 /// One event as one item, and back.
 pub mod item;
 
+// Its documentation is the format of blocks.
+pub mod block;
+
 /// The table and its index: names, keys, and whether a given table is one.
 pub mod table;
 
-/// Which stretches of a channel's time are complete: records of the ledger, and their union.
+/// Which intervals of a channel's time are complete: records of the ledger, and their union.
 pub mod coverage;

@@ -1,3 +1,5 @@
+//! Compares JSON numbers by value and tells which of them DynamoDB can hold.
+
 /// A JSON number's value: sign, significant digits without zeros at either end, and the power of ten of the last digit.
 ///
 /// Two spellings of one value (`1.50` and `15e-1`) are equal; nothing is rounded.
@@ -64,6 +66,25 @@ impl Decimal {
         Some(format!("{}{}", self.digits, "0".repeat(zeros)))
     }
 
+    /// All digits without an exponent, as DynamoDB returns numbers: `-1.5`, `0.00000001`; [`Decimal::canonical`] for a number that it
+    /// [cannot hold](Decimal::fits_dynamodb).
+    #[must_use]
+    pub fn plain(&self) -> String {
+        if !self.fits_dynamodb() {
+            return self.canonical();
+        }
+        let sign = if self.negative { "-" } else { "" };
+        match usize::try_from(self.exponent) {
+            Ok(zeros) => format!("{sign}{}{}", self.digits, "0".repeat(zeros)),
+            Err(_) => {
+                let scale = usize::try_from(self.exponent.unsigned_abs()).unwrap_or_default();
+                let digits = format!("{}{}", "0".repeat((scale + 1).saturating_sub(self.digits.len())), self.digits);
+                let (whole, fraction) = digits.split_at(digits.len() - scale);
+                format!("{sign}{whole}.{fraction}")
+            }
+        }
+    }
+
     /// One spelling per value, short and independent of size: `-15e-1`.
     #[must_use]
     pub fn canonical(&self) -> String {
@@ -88,6 +109,21 @@ mod tests {
         assert_eq!(parse("-0.0"), parse("0"));
         assert_eq!(parse("0e999"), parse("0"));
         assert_ne!(parse("0.0015847299999999999"), parse("0.00158473"));
+    }
+
+    #[test]
+    fn as_dynamodb_returns_it() {
+        for (sent, returned) in [
+            ("1.50", "1.5"),
+            ("1e-08", "0.00000001"),
+            ("-15e-1", "-1.5"),
+            ("1e3", "1000"),
+            ("0.0", "0"),
+            ("-12.5e-3", "-0.0125"),
+        ] {
+            assert_eq!(parse(sent).plain(), returned);
+        }
+        assert_eq!(parse("1e125").plain().len(), 126);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Names of the table, its index and its attributes.
+
 use aws_sdk_dynamodb::types::{KeyType, ProjectionType, ScalarAttributeType, TableDescription};
 
 /// The table's name where none is configured.

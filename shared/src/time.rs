@@ -1,3 +1,5 @@
+//! Times in microseconds since the Unix epoch, and how people write them.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,7 +13,13 @@ const SECONDS_END: u64 = 100_000_000_000;
 /// ... and below this milliseconds (until the year 5138); above, microseconds (from March 1973).
 const MILLIS_END: u64 = 100_000_000_000_000;
 
+/// 365 days in microseconds.
+const YEAR: i64 = 365 * 86_400_000_000;
+
 impl Micros {
+    /// The last microsecond of the year 9999: the latest time that is written as RFC 3339 and that a query reaches.
+    pub const END: Micros = Micros(253_402_300_799_999_999);
+
     /// Reads digits as microseconds; `None` for anything else (a sign, a space, more than 64 bits).
     #[must_use]
     pub fn from_digits(text: &str) -> Option<Micros> {
@@ -67,8 +75,11 @@ impl FromStr for Micros {
                 MILLIS_END.. => Ok(Micros(number)),
             };
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| TimeError::Unreadable(text.to_owned()))?;
-        u64::try_from(time.as_microsecond()).map(Micros).map_err(|_| TimeError::BeforeEpoch(text.to_owned()))
+        let read = |text: &str| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
+        // The library's last moment is the 30th of December, so that every offset fits; the year before has as many days.
+        let in_last_year = || read(&format!("9998{}", text.strip_prefix("9999")?)).map(|time| time + YEAR);
+        let time = read(text).or_else(in_last_year).ok_or_else(|| TimeError::Unreadable(text.to_owned()))?;
+        u64::try_from(time).map(Micros).map_err(|_| TimeError::BeforeEpoch(text.to_owned()))
     }
 }
 
@@ -88,9 +99,32 @@ impl Micros {
     }
 }
 
+impl Micros {
+    /// RFC 3339 in UTC with all six decimals, so that all times of a column have one form; `None` past the year 9999.
+    #[must_use]
+    pub fn to_full_rfc3339(self) -> Option<String> {
+        let micros = i64::try_from(self.0).ok()?;
+        let time = jiff::Timestamp::from_microsecond(micros).ok()?;
+        Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_times_of_a_column_have_one_form() {
+        for (micros, text) in [
+            (1_647_817_207_170_000, "2022-03-20T23:00:07.170000Z"),
+            (1_647_817_207_000_000, "2022-03-20T23:00:07.000000Z"),
+            (1, "1970-01-01T00:00:00.000001Z"),
+        ] {
+            assert_eq!(Micros(micros).to_full_rfc3339().as_deref(), Some(text));
+            assert_eq!(text.parse(), Ok(Micros(micros)));
+        }
+        assert_eq!(Micros(u64::MAX).to_full_rfc3339(), None);
+    }
 
     #[test]
     fn a_person_may_write_microseconds_or_rfc3339() {
@@ -98,6 +132,9 @@ mod tests {
         assert_eq!("2022-03-20T23:00:07.17Z".parse(), Ok(Micros(1_647_817_207_170_000)));
         assert_eq!("2022-03-21T00:00:07.17+01:00".parse(), Ok(Micros(1_647_817_207_170_000)));
         assert_eq!("0".parse(), Ok(Micros(0)));
+        assert_eq!("9999-12-31T23:59:59.999999Z".parse(), Ok(Micros::END));
+        assert_eq!("9999-12-31T00:00:00-01:00".parse(), Ok(Micros(Micros::END.0 - 82_799_999_999)));
+        assert_eq!("9999-02-28T00:00:00Z".parse::<Micros>().unwrap().to_rfc3339().unwrap(), "9999-02-28T00:00:00Z");
     }
 
     #[test]

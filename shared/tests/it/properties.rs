@@ -38,6 +38,7 @@ fn name() -> impl Strategy<Value = String> {
             "derived",
             "data",
             "source",
+            "origin",
             "event_id",
             "pre_event_id",
             "order_source",
@@ -57,7 +58,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
@@ -77,7 +78,7 @@ fn fields(inner: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value 
     prop::collection::hash_map(name(), inner, 0..6).prop_map(|fields| fields.into_iter().collect())
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     let channels = prop::sample::select(vec![
         "live_trades_btcusd",
         "live_orders_btcusd",
@@ -96,7 +97,7 @@ fn event() -> impl Strategy<Value = Event> {
     })
 }
 
-fn with_identity(event: impl Strategy<Value = Event>) -> impl Strategy<Value = Event> {
+pub(crate) fn with_identity(event: impl Strategy<Value = Event>) -> impl Strategy<Value = Event> {
     (event, 1_u64..4, 1_u64..4, any::<bool>()).prop_map(|(mut event, id, time, usual)| {
         if let Value::Object(fields) = &mut event.data {
             let id = if usual { Value::from(id) } else { Value::from(id.to_string()) };

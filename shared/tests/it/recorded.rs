@@ -11,7 +11,7 @@ use shared::time::Micros;
 use crate::same::{canonical_event, stored};
 
 /// Frames of all `.jsonl` files of `FRAMES_DIR` that hold frames: bare, or under `raw`.
-fn frames() -> Option<Vec<String>> {
+pub(crate) fn frames() -> Option<Vec<String>> {
     let Some(folder) = std::env::var_os("FRAMES_DIR").map(PathBuf::from) else {
         eprintln!("SKIPPED: FRAMES_DIR is not set, recorded frames are not checked");
         return None;

@@ -45,3 +45,17 @@ fn stored_value(value: AttributeValue) -> AttributeValue {
         other => other,
     }
 }
+
+/// What a table returns: DynamoDB spells each number in one way, with all digits and without zeros at either end.
+pub(crate) fn returned(item: &Item) -> Item {
+    item.iter().map(|(name, value)| (name.clone(), returned_value(value))).collect()
+}
+
+fn returned_value(value: &AttributeValue) -> AttributeValue {
+    match value {
+        AttributeValue::N(digits) => AttributeValue::N(Decimal::parse(digits).unwrap().plain()),
+        AttributeValue::L(values) => AttributeValue::L(values.iter().map(returned_value).collect()),
+        AttributeValue::M(fields) => AttributeValue::M(returned(fields)),
+        other => other.clone(),
+    }
+}
