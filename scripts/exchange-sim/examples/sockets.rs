@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use exchange_sim::{Config, Simulator};
+use exchange_sim::Config;
+use exchange_sim::Simulator;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::connect_async;

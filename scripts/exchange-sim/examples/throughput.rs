@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use exchange_sim::channel::Family;
 use exchange_sim::flow::{Flow, Plan};
-use exchange_sim::market::Market;
+use exchange_sim::model::channel::Family;
+use exchange_sim::model::market::Market;
 
 /// Flow time that is generated, seconds.
 const SECONDS: u64 = 600;

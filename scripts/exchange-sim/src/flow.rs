@@ -3,11 +3,11 @@
 //! The flow has its own time, microseconds since its start; whoever drives it says how far it may go and what wall
 //! time its start stands for. What nobody wants is decided but not written: books cost nothing unless subscribed to.
 
-pub mod book;
-pub mod books;
-pub mod desk;
-pub mod pace;
-pub mod tape;
+pub mod arrivals;
+pub mod event_recorder;
+pub mod market_state;
+pub mod order_book;
+pub mod snapshots;
 pub mod trader;
 
 use std::cmp::Reverse;
@@ -15,11 +15,11 @@ use std::collections::BinaryHeap;
 
 use rand::RngExt;
 
-use crate::channel::Family;
-use crate::flow::desk::Desk;
-use crate::flow::tape::{Fact, Ids};
-use crate::frame::{order_frame, trade_frame};
-use crate::market::Market;
+use crate::flow::event_recorder::{Fact, Ids};
+use crate::flow::market_state::MarketState;
+use crate::model::channel::Family;
+use crate::model::frame::{order_frame, trade_frame};
+use crate::model::market::Market;
 
 /// What the flow is made from.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub struct Plan {
 /// One frame that came into being.
 #[derive(Debug)]
 pub struct Emission {
-    /// Position of the market in [`Flow::desks`].
+    /// Position of the market in [`Flow::markets`].
     pub market: usize,
     /// The family of its channel.
     pub family: Family,
@@ -60,7 +60,7 @@ enum Timer {
 #[derive(Debug)]
 pub struct Flow {
     /// The markets.
-    pub desks: Vec<Desk>,
+    pub markets: Vec<MarketState>,
     /// Wall time of the flow's start, microseconds since the Unix epoch; whoever pauses the flow moves it on.
     pub origin: u64,
     timers: BinaryHeap<Reverse<(u64, usize, Timer)>>,
@@ -74,19 +74,20 @@ impl Flow {
     pub fn new(plan: &Plan, origin: u64) -> Self {
         let mut ids = Ids::new(origin);
         let mut timers = BinaryHeap::new();
-        let mut desks: Vec<Desk> = Vec::new();
+        let mut markets: Vec<MarketState> = Vec::new();
         for market in &plan.markets {
             let seed = plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(market.number);
-            let desk = Desk::new(market.clone(), seed, plan.rate, plan.resting, plan.history, &mut ids, origin);
-            timers.push(Reverse((desk.pace.next(), desks.len(), Timer::Orders)));
-            timers.push(Reverse((0, desks.len(), Timer::Books)));
-            timers.push(Reverse((0, desks.len(), Timer::Diff)));
+            let market_state =
+                MarketState::new(market.clone(), seed, plan.rate, plan.resting, plan.history, &mut ids, origin);
+            timers.push(Reverse((market_state.arrivals.next(), markets.len(), Timer::Orders)));
+            timers.push(Reverse((0, markets.len(), Timer::Books)));
+            timers.push(Reverse((0, markets.len(), Timer::Diff)));
             if market.perpetual {
-                timers.push(Reverse((0, desks.len(), Timer::Funding)));
+                timers.push(Reverse((0, markets.len(), Timer::Funding)));
             }
-            desks.push(desk);
+            markets.push(market_state);
         }
-        Self { desks, origin, timers, ids, rate: plan.rate, facts: Vec::new() }
+        Self { markets, origin, timers, ids, rate: plan.rate, facts: Vec::new() }
     }
 
     /// Time at which something is due next, microseconds since the flow's start.
@@ -121,35 +122,35 @@ impl Flow {
     }
 
     fn orders(&mut self, due: u64, market: usize, wanted: Wanted<'_>, out: &mut Vec<Emission>) -> u64 {
-        let Some(desk) = self.desks.get_mut(market) else { return u64::MAX };
-        desk.act(&mut self.ids, self.origin + due, &mut self.facts);
-        let orders = wanted(&desk.market, Family::LiveOrders);
-        let trades = wanted(&desk.market, Family::LiveTrades);
+        let Some(market_state) = self.markets.get_mut(market) else { return u64::MAX };
+        market_state.act(&mut self.ids, self.origin + due, &mut self.facts);
+        let orders = wanted(&market_state.market, Family::LiveOrders);
+        let trades = wanted(&market_state.market, Family::LiveTrades);
         for fact in &self.facts {
             let (family, text) = match fact {
-                Fact::Order(event) => (Family::LiveOrders, orders.then(|| order_frame(&desk.market, event))),
-                Fact::Trade(trade) => (Family::LiveTrades, trades.then(|| trade_frame(&desk.market, trade))),
+                Fact::Order(event) => (Family::LiveOrders, orders.then(|| order_frame(&market_state.market, event))),
+                Fact::Trade(trade) => (Family::LiveTrades, trades.then(|| trade_frame(&market_state.market, trade))),
             };
             out.push(Emission { market, family, text });
         }
-        desk.pace.next()
+        market_state.arrivals.next()
     }
 
     /// Snapshots: 79 to 150 ms apart where the book moved, 4.65 a second for perpetuals.
     fn books(&mut self, due: u64, market: usize, wanted: Wanted<'_>, out: &mut Vec<Emission>) -> u64 {
-        let Some(desk) = self.desks.get_mut(market) else { return u64::MAX };
-        let between = if desk.market.perpetual { 150_000..280_000 } else { 79_000..150_000 };
-        let next = due + scaled(desk.rng.random_range(between), self.rate);
-        if !std::mem::take(&mut desk.moved) {
+        let Some(market_state) = self.markets.get_mut(market) else { return u64::MAX };
+        let between = if market_state.market.perpetual { 150_000..280_000 } else { 79_000..150_000 };
+        let next = due + scaled(market_state.rng.random_range(between), self.rate);
+        if !std::mem::take(&mut market_state.moved) {
             return next;
         }
-        let micro = book_time(desk, self.origin + due);
-        if wanted(&desk.market, Family::OrderBook) {
-            let text = Some(books::order_book(desk, micro));
+        let micro = book_time(market_state, self.origin + due);
+        if wanted(&market_state.market, Family::OrderBook) {
+            let text = Some(snapshots::order_book(market_state, micro));
             out.push(Emission { market, family: Family::OrderBook, text });
         }
-        if wanted(&desk.market, Family::DetailOrderBook) {
-            let text = Some(books::detail_order_book(desk, micro));
+        if wanted(&market_state.market, Family::DetailOrderBook) {
+            let text = Some(snapshots::detail_order_book(market_state, micro));
             out.push(Emission { market, family: Family::DetailOrderBook, text });
         }
         next
@@ -157,22 +158,22 @@ impl Flow {
 
     /// Changes: at most one frame in 110 ms, in 602 ms for perpetuals.
     fn diff(&mut self, due: u64, market: usize, wanted: Wanted<'_>, out: &mut Vec<Emission>) -> u64 {
-        let Some(desk) = self.desks.get_mut(market) else { return u64::MAX };
-        if wanted(&desk.market, Family::DiffOrderBook) {
-            let micro = book_time(desk, self.origin + due);
-            if let Some(text) = books::diff_order_book(desk, micro) {
+        let Some(market_state) = self.markets.get_mut(market) else { return u64::MAX };
+        if wanted(&market_state.market, Family::DiffOrderBook) {
+            let micro = book_time(market_state, self.origin + due);
+            if let Some(text) = snapshots::diff_order_book(market_state, micro) {
                 out.push(Emission { market, family: Family::DiffOrderBook, text: Some(text) });
             }
         } else {
-            desk.trader.book.forget_touched();
+            market_state.trader.book.forget_touched();
         }
-        due + scaled(if desk.market.perpetual { 602_000 } else { 110_000 }, self.rate)
+        due + scaled(if market_state.market.perpetual { 602_000 } else { 110_000 }, self.rate)
     }
 
     fn funding(&mut self, due: u64, market: usize, wanted: Wanted<'_>, out: &mut Vec<Emission>) -> u64 {
-        let Some(desk) = self.desks.get(market) else { return u64::MAX };
-        if wanted(&desk.market, Family::FundingRate) {
-            let text = Some(books::funding_rate(desk, self.origin + due));
+        let Some(market_state) = self.markets.get(market) else { return u64::MAX };
+        if wanted(&market_state.market, Family::FundingRate) {
+            let text = Some(snapshots::funding_rate(market_state, self.origin + due));
             out.push(Emission { market, family: Family::FundingRate, text });
         }
         due + scaled(1_000_000, self.rate)
@@ -183,9 +184,9 @@ impl Flow {
 type Wanted<'a> = &'a dyn Fn(&Market, Family) -> bool;
 
 /// A book's time: real microseconds, never the same twice.
-fn book_time(desk: &mut Desk, micro: u64) -> u64 {
-    desk.book_micro = micro.max(desk.book_micro + 1);
-    desk.book_micro
+fn book_time(market_state: &mut MarketState, micro: u64) -> u64 {
+    market_state.book_micro = micro.max(market_state.book_micro + 1);
+    market_state.book_micro
 }
 
 /// An interval in microseconds at a multiple of the usual rate, at least a microsecond.

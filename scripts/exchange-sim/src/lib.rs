@@ -12,49 +12,37 @@
 //! # Ok(())
 //! # }
 //! ```
-
+//!
+//! An event passes the rooms in this order: [`flow`] decides it in terms of the [`model`] (or [`recording`] reads it), `driver` lets it
+//! happen in time, `broadcast` sends its frame to every subscriber and notes it in the [`truth`], and `server` carries it to the client.
+//!
+//! Modules are declared in the order in which they may depend on each other: a module uses only those declared before it.
+//! `scripts/check.sh` checks that.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
-/// What a simulator is started with.
-pub mod config;
-/// A running simulator; the one place that spawns.
-pub mod simulator;
+mod clock;
 
-/// Channel names: which ones the exchange accepts.
-pub mod channel;
-/// The markets that exist.
-pub mod market;
+pub mod model;
 
-/// What happens: events of orders, and trades.
-pub mod event;
-/// The seeded order flow over a matching engine.
 pub mod flow;
-/// The frames they become.
-pub mod frame;
-/// Numbers as the exchange spells them.
-pub mod number;
-/// Recorded frames as a source.
-pub mod recording;
-/// What drives events through time.
-mod source;
 
-/// What all tasks of a simulator share.
-mod exchange;
-/// What goes wrong on command.
-pub mod faults;
-/// Who gets what: every frame goes out through here.
-mod hub;
-/// What was truly sent.
+pub mod recording;
+
 pub mod truth;
 
-/// The simulator's clock.
-mod clock;
-/// The one port for both interfaces.
-mod port;
-/// The REST side.
-mod rest;
-/// The WebSocket side.
-mod websocket;
+pub mod faults;
+
+pub mod config;
+
+mod broadcast;
+
+mod state;
+
+mod driver;
+
+mod server;
+
+pub mod simulator;
 
 // The two names every user of the crate needs stand at its root.
 pub use crate::config::{Config, Source};

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use exchange_sim::{Config, Simulator, Source, faults};
+use exchange_sim::Config;
+use exchange_sim::Simulator;
+use exchange_sim::Source;
+use exchange_sim::faults;
 
 /// A stand-in for the Bitstamp exchange: WebSocket v2 and REST on one port.
 #[derive(Debug, Parser)]

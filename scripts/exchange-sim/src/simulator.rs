@@ -1,4 +1,4 @@
-//! A running simulator: the handle, and the one place that spawns.
+//! A running simulator: its handle, and its tasks except those of connections, which the listener spawns.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,16 +12,17 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
+use crate::broadcast::{Broadcaster, Limits};
 use crate::clock::wall_micros;
 use crate::config::{Config, Source};
-use crate::exchange::{Exchange, State};
+use crate::driver;
 use crate::faults::{Aimed, Step};
 use crate::flow::{Flow, Plan};
-use crate::hub::{Hub, Limits};
-use crate::market::Market;
+use crate::model::market::Market;
 use crate::recording::{self, Recording};
+use crate::server::listener;
+use crate::state::{Exchange, State};
 use crate::truth::writer::Writer;
-use crate::{port, source};
 
 /// Time between two flushes of the truth file.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -89,19 +90,19 @@ impl Simulator {
         let address = listener.local_addr().map_err(listen)?;
         let exchange = Arc::new(Exchange::new(state, config.ping_every, config.stall));
         let tasks = TaskTracker::new();
-        tasks.spawn(port::serve(listener, Arc::clone(&exchange), tasks.clone()));
+        tasks.spawn(listener::serve(listener, Arc::clone(&exchange), tasks.clone()));
         tasks.spawn(flush(Arc::clone(&exchange)));
         tasks.spawn(script(Arc::clone(&exchange), config.faults));
         match replay {
             Some((recording, channels)) => {
                 let channels = (!config.paused).then_some(channels);
-                tasks.spawn(source::run_recording(Arc::clone(&exchange), recording, channels));
+                tasks.spawn(driver::run_recording(Arc::clone(&exchange), recording, channels));
             }
             None => {
                 if !config.paused {
                     exchange.lock().resume();
                 }
-                tasks.spawn(source::run_flow(Arc::clone(&exchange)));
+                tasks.spawn(driver::run_flow(Arc::clone(&exchange)));
             }
         }
         tasks.close();
@@ -122,7 +123,7 @@ impl Simulator {
     /// Lets a fault happen at once: `inject(Fault::Cut)` on all connections, `inject(Fault::Cut.on(2))` on the second
     /// open one. Returns how many connections it concerns.
     pub fn inject(&self, fault: impl Into<Aimed>) -> usize {
-        self.exchange.lock().hub.inject(&fault.into())
+        self.exchange.lock().inject(&fault.into())
     }
 
     /// Stops generating events. When this returns, everything generated is in the queues and in the truth file.
@@ -139,23 +140,23 @@ impl Simulator {
 
     /// Events generated so far. Books and funding count only where somebody is subscribed to them.
     pub fn emitted(&self) -> u64 {
-        self.exchange.lock().hub.emitted
+        self.exchange.lock().broadcaster.emitted
     }
 
     /// Open WebSocket connections.
     pub fn connections(&self) -> usize {
-        self.exchange.lock().hub.connections()
+        self.exchange.lock().broadcaster.connections()
     }
 
     /// Subscriptions of all open connections together.
     pub fn subscriptions(&self) -> usize {
-        self.exchange.lock().hub.subscriptions()
+        self.exchange.lock().broadcaster.subscriptions()
     }
 
     /// Bytes that still wait in the queues of all connections; 0 after [`Self::pause`] means that everything is with
     /// the sockets.
     pub fn queued(&self) -> usize {
-        self.exchange.lock().hub.queued()
+        self.exchange.lock().broadcaster.queued()
     }
 
     /// Whether a recording has been sent to its end.
@@ -178,7 +179,7 @@ impl Simulator {
         if timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        self.exchange.lock().hub.truth.flush();
+        self.exchange.lock().broadcaster.truth.flush();
     }
 }
 
@@ -208,8 +209,8 @@ fn prepare(config: &Config) -> Result<(State, Option<Replay>), StartError> {
     };
     let truth = Writer::create(config.truth.as_deref())
         .map_err(|source| StartError::Truth { path: config.truth.clone().unwrap_or_default(), source })?;
-    let hub = Hub::new(truth, Limits { frames: config.queue_frames.max(1), bytes: config.queue_bytes });
-    Ok((State::new(hub, flow, recorded), replay))
+    let broadcaster = Broadcaster::new(truth, Limits { frames: config.queue_frames.max(1), bytes: config.queue_bytes });
+    Ok((State::new(broadcaster, flow, recorded), replay))
 }
 
 fn positive(name: &'static str, value: f64) -> Result<(), StartError> {
@@ -222,7 +223,7 @@ async fn flush(exchange: Arc<Exchange>) {
     loop {
         tokio::select! {
             () = exchange.shutdown.cancelled() => return,
-            _ = tick.tick() => exchange.lock().hub.truth.flush(),
+            _ = tick.tick() => exchange.lock().broadcaster.truth.flush(),
         }
     }
 }
@@ -236,7 +237,7 @@ async fn script(exchange: Arc<Exchange>, mut steps: Vec<Step>) {
             () = exchange.shutdown.cancelled() => return,
             () = sleep_until(start + step.at) => {}
         }
-        let connections = exchange.lock().hub.inject(&step.aimed);
+        let connections = exchange.lock().inject(&step.aimed);
         tracing::info!(fault = ?step.aimed.fault, connections, "fault");
     }
 }

@@ -1,3 +1,5 @@
+//! Decides which IAM actions a call needs and refuses those that are not allowed.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Builds error answers in the form of the service.
+
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -89,6 +91,16 @@ pub fn access_denied(action: &str, resource: &str) -> Response<Bytes> {
          {resource} because no identity-based policy allows the dynamodb:{action} action"
     );
     let body = json!({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": message});
+    response(StatusCode::BAD_REQUEST, &body)
+}
+
+/// The refusal of an item whose key attribute has another type than the index declares.
+pub fn wrong_index_key(index: &str) -> Response<Bytes> {
+    let message = format!(
+        "One or more parameter values were invalid: Type mismatch for Index Key nmicrotimestamp Expected: S Actual: N \
+         IndexName: {index}"
+    );
+    let body = json!({"__type": "com.amazon.coral.validate#ValidationException", "message": message});
     response(StatusCode::BAD_REQUEST, &body)
 }
 

@@ -1,3 +1,5 @@
+//! Takes batch calls apart, so that some of their members can fail.
+
 use bytes::Bytes;
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;

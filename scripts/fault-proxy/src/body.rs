@@ -1,3 +1,5 @@
+//! Answer bodies, whole or cut off.
+
 use std::{
     pin::Pin,
     task::{Context, Poll},

@@ -1,3 +1,5 @@
+//! Write capacity by partition as token buckets.
+
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value};
@@ -46,14 +48,14 @@ impl Default for Budgets {
 
 /// The levels of all buckets.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct TokenBuckets {
     budgets: Budgets,
     table: Buckets,
     index: Buckets,
     whole: Buckets,
 }
 
-impl Ledger {
+impl TokenBuckets {
     pub(crate) fn new(budgets: Budgets) -> Self {
         let burst = budgets.burst.as_secs_f64();
         let buckets = |rate: f64| Buckets { rate, depth: rate * burst, levels: HashMap::new() };
@@ -156,17 +158,17 @@ mod tests {
         WriteBatch::read(json!({"RequestItems": {"t": ids.map(put).collect::<Vec<_>>()}})).unwrap()
     }
 
-    fn ledger(index_units: f64) -> Ledger {
-        Ledger::new(Budgets { index_units, ..Budgets::default() })
+    fn buckets(index_units: f64) -> TokenBuckets {
+        TokenBuckets::new(Budgets { index_units, ..Budgets::default() })
     }
 
     #[test]
     fn a_hot_index_partition_takes_its_rate_and_no_more() {
-        let (mut ledger, start) = (ledger(100.0), Instant::now());
+        let (mut buckets, start) = (buckets(100.0), Instant::now());
         let mut admitted = 0;
         for step in 0..1_000_u32 {
             let now = start + Duration::from_millis(10) * step;
-            let short = ledger.admit_batch(&batch(step * 10..step * 10 + 10, 10), now);
+            let short = buckets.admit_batch(&batch(step * 10..step * 10 + 10, 10), now);
             admitted += short.iter().filter(|short| short.is_none()).count();
             assert!(short.iter().flatten().all(|short| *short == Resource::Index));
         }
@@ -176,26 +178,26 @@ mod tests {
 
     #[test]
     fn larger_items_cost_more() {
-        let (mut ledger, now) = (ledger(100.0), Instant::now());
-        let admitted = ledger.admit_batch(&batch(0..25, 10_000), now).iter().filter(|short| short.is_none()).count();
+        let (mut buckets, now) = (buckets(100.0), Instant::now());
+        let admitted = buckets.admit_batch(&batch(0..25, 10_000), now).iter().filter(|short| short.is_none()).count();
         assert_eq!(admitted, 10);
     }
 
     #[test]
     fn the_same_table_key_over_and_over_names_the_table() {
-        let mut ledger = Ledger::new(Budgets { table_units: 2.0, ..Budgets::default() });
+        let mut buckets = TokenBuckets::new(Budgets { table_units: 2.0, ..Budgets::default() });
         let now = Instant::now();
-        let short: Vec<_> = (0..3).flat_map(|_| ledger.admit_batch(&batch(7..8, 1), now)).collect();
+        let short: Vec<_> = (0..3).flat_map(|_| buckets.admit_batch(&batch(7..8, 1), now)).collect();
         assert_eq!(short, [None, None, Some(Resource::Table)]);
     }
 
     #[test]
     fn provisioned_capacity_is_overdrawn_then_recovers() {
-        let mut ledger = Ledger::new(Budgets { provisioned: Some(10.0), ..Budgets::default() });
+        let mut buckets = TokenBuckets::new(Budgets { provisioned: Some(10.0), ..Budgets::default() });
         let now = Instant::now();
-        ledger.charge("t", 30.0, now);
-        assert!(ledger.overdrawn("t", now + Duration::from_millis(1_900)));
-        assert!(!ledger.overdrawn("t", now + Duration::from_millis(2_100)));
-        assert!(!ledger.overdrawn("u", now));
+        buckets.charge("t", 30.0, now);
+        assert!(buckets.overdrawn("t", now + Duration::from_millis(1_900)));
+        assert!(!buckets.overdrawn("t", now + Duration::from_millis(2_100)));
+        assert!(!buckets.overdrawn("u", now));
     }
 }

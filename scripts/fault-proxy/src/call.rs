@@ -1,3 +1,5 @@
+//! Parses one call: its action, table, index and kind of access.
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, Request, body::Incoming};

@@ -1,3 +1,5 @@
+//! Counts calls, faults and items.
+
 use std::{collections::BTreeMap, fmt, sync::Mutex};
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! Decides which fault a call suffers, and injects it.
+
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use rand::RngExt;
@@ -10,8 +12,9 @@ use crate::{
     batch::{StatementBatch, WriteBatch, some_but_not_all, with_unprocessed},
     body::{Answer, Cut, broken_off, whole},
     call::{Access, Call},
+    config::Outage,
+    hollow,
     mix::Fault,
-    proxy::Down,
     state::Shared,
     upstream::consumed_units,
 };
@@ -19,12 +22,15 @@ use crate::{
 /// Decides what happens to one call and does it.
 pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answer>, Cut> {
     shared.tally.change(|counts| *counts.requests.entry(call.action.clone()).or_default() += 1);
-    if let Some(down) = shared.down() {
+    let concerned = |down: &Outage| *down != Outage::WrongIndex || call.access() == Access::Write;
+    if let Some(down) = shared.down().filter(concerned) {
         shared.tally.fault(Fault::Down);
         return match down {
-            Down::Refuse => Err(Cut),
-            Down::Mute => std::future::pending().await,
-            Down::Unavailable => Ok(whole(answer::unavailable())),
+            Outage::Refuse => Err(Cut),
+            Outage::Mute => std::future::pending().await,
+            Outage::Unavailable => Ok(whole(answer::unavailable())),
+            Outage::Denied => Ok(whole(answer::access_denied(&call.action, &call.table()))),
+            Outage::WrongIndex => Ok(whole(answer::wrong_index_key(shared.index()))),
         };
     }
     if let Some((action, resource)) = shared.missing_permission(&call) {
@@ -39,7 +45,7 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answe
         Some(fault) => {
             shared.tally.fault(fault);
             tracing::debug!(action = call.action, fault = fault.name(), "fault injected");
-            suffer(shared, &call, fault, dice).await
+            inject(shared, &call, fault, dice).await
         }
         None => forward(shared, &call).await.map(whole),
     }
@@ -47,7 +53,7 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answe
 
 fn applies(fault: Fault, call: &Call) -> bool {
     match fault {
-        Fault::Unprocessed => call.action == "BatchWriteItem",
+        Fault::Unprocessed | Fault::ForeignUnprocessed => call.action == "BatchWriteItem",
         Fault::StatementError => call.action == "BatchExecuteStatement",
         Fault::ThrottledTable => call.access() != Access::Control,
         Fault::ThrottledIndex => call.access() == Access::Write || call.index().is_some(),
@@ -55,7 +61,7 @@ fn applies(fault: Fault, call: &Call) -> bool {
     }
 }
 
-async fn suffer(shared: &Shared, call: &Call, fault: Fault, mut dice: ChaCha8Rng) -> Result<Response<Answer>, Cut> {
+async fn inject(shared: &Shared, call: &Call, fault: Fault, mut dice: ChaCha8Rng) -> Result<Response<Answer>, Cut> {
     match fault {
         Fault::Unprocessed => cut_writes(shared, call, &mut dice).await.map(whole),
         Fault::StatementError => match StatementBatch::read(call.json(), &mut dice) {
@@ -75,6 +81,18 @@ async fn suffer(shared: &Shared, call: &Call, fault: Fault, mut dice: ChaCha8Rng
         Fault::Closed => {
             maybe_forward(shared, call, &mut dice).await?;
             Err(Cut)
+        }
+        Fault::Empty => {
+            maybe_forward(shared, call, &mut dice).await?;
+            Ok(whole(hollow::empty()))
+        }
+        Fault::Bare => {
+            maybe_forward(shared, call, &mut dice).await?;
+            Ok(whole(hollow::bare()))
+        }
+        Fault::ForeignUnprocessed => {
+            maybe_forward(shared, call, &mut dice).await?;
+            Ok(whole(hollow::foreign_unprocessed(call, &mut dice).unwrap_or_else(hollow::bare)))
         }
         Fault::HalfWritten => forward(shared, call).await.map(|answer| broken_off(answer, &mut dice)),
         _ => {

@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), fault_proxy::proxy::StartError> {
-//! use fault_proxy::{mix::Mix, proxy::{Config, Proxy}};
+//! use fault_proxy::{config::Config, mix::FaultProbabilities, proxy::Proxy};
 //!
 //! let mut config = Config::new("http://127.0.0.1:8000", 7);
-//! config.mix = Mix::rough();
+//! config.mix = FaultProbabilities::rough();
 //! let proxy = Proxy::start(config).await?;
 //! println!("point the SDK at {}", proxy.url());
 //! # proxy.shutdown().await; Ok(()) }
@@ -26,10 +26,14 @@ mod body;
 pub mod budgets;
 /// A call as far as the proxy reads it: action, table, index, partition keys.
 pub mod call;
+/// What a proxy is started with, and how its whole endpoint may fail.
+pub mod config;
 /// What the proxy saw and did.
 pub mod counts;
 /// What happens to one call.
 mod fault;
+/// Answers with status 200 that do not say what became of a call.
+mod hollow;
 /// What may go wrong and how often.
 pub mod mix;
 /// The proxy itself: listens, serves, stops.

@@ -6,8 +6,9 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use fault_proxy::{
     budgets::Budgets,
-    mix::Mix,
-    proxy::{Config, Down, Proxy},
+    config::{Config, Outage},
+    mix::FaultProbabilities,
+    proxy::Proxy,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -67,6 +68,8 @@ enum DownArg {
     Refuse,
     Mute,
     Unavailable,
+    Denied,
+    WrongIndex,
 }
 
 /// Probabilities from 0 to 1.
@@ -100,6 +103,15 @@ struct Single {
     /// Errors in some statements of a BatchExecuteStatement
     #[arg(long, value_name = "P")]
     statement_error: Option<f64>,
+    /// 200 without a body
+    #[arg(long, value_name = "P")]
+    empty: Option<f64>,
+    /// 200 with the body {}
+    #[arg(long, value_name = "P")]
+    bare: Option<f64>,
+    /// UnprocessedItems that cannot belong to the BatchWriteItem
+    #[arg(long, value_name = "P")]
+    foreign_unprocessed: Option<f64>,
 }
 
 #[tokio::main]
@@ -117,9 +129,11 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "the address and the final counts are this program's output")]
 async fn run(args: Args) -> anyhow::Result<()> {
     let down = args.down.map(|down| match down {
-        DownArg::Refuse => Down::Refuse,
-        DownArg::Mute => Down::Mute,
-        DownArg::Unavailable => Down::Unavailable,
+        DownArg::Refuse => Outage::Refuse,
+        DownArg::Mute => Outage::Mute,
+        DownArg::Unavailable => Outage::Unavailable,
+        DownArg::Denied => Outage::Denied,
+        DownArg::WrongIndex => Outage::WrongIndex,
     });
     let seed = args.seed;
     let proxy = Proxy::start(config(args)).await.context("cannot start")?;
@@ -137,8 +151,8 @@ fn config(args: Args) -> Config {
     let mut config = Config::new(args.upstream, args.seed);
     config.listen = args.listen;
     config.mix = args.single.over(match args.mix {
-        Preset::None => Mix::default(),
-        Preset::Rough => Mix::rough(),
+        Preset::None => FaultProbabilities::default(),
+        Preset::Rough => FaultProbabilities::rough(),
     });
     if args.index_units.is_some() || args.table_units.is_some() || args.provisioned.is_some() {
         config.budgets = Some(Budgets {
@@ -154,8 +168,8 @@ fn config(args: Args) -> Config {
 }
 
 impl Single {
-    fn over(&self, mix: Mix) -> Mix {
-        Mix {
+    fn over(&self, mix: FaultProbabilities) -> FaultProbabilities {
+        FaultProbabilities {
             unprocessed: self.unprocessed.unwrap_or(mix.unprocessed),
             throttled_table: self.throttled_table.unwrap_or(mix.throttled_table),
             throttled_index: self.throttled_index.unwrap_or(mix.throttled_index),
@@ -165,6 +179,9 @@ impl Single {
             half_written: self.half_written.unwrap_or(mix.half_written),
             slow: self.slow.unwrap_or(mix.slow),
             statement_error: self.statement_error.unwrap_or(mix.statement_error),
+            empty: self.empty.unwrap_or(mix.empty),
+            bare: self.bare.unwrap_or(mix.bare),
+            foreign_unprocessed: self.foreign_unprocessed.unwrap_or(mix.foreign_unprocessed),
         }
     }
 }

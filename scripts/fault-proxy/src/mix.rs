@@ -1,3 +1,5 @@
+//! Draws faults from a seed by their probabilities.
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 /// A fault that cannot happen to the drawn call (unprocessed items of a `Query`) leaves the call alone, so the
 /// sequence of draws depends on the seed and the number of calls only.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Mix {
+pub struct FaultProbabilities {
     /// `BatchWriteItem` stores a random part (possibly nothing) and returns the rest as `UnprocessedItems`.
     pub unprocessed: f64,
     /// A throttling exception whose reason names the table.
@@ -22,13 +24,19 @@ pub struct Mix {
     pub closed: f64,
     /// The call takes effect, a part of its answer is sent, then the connection is closed.
     pub half_written: f64,
-    /// The answer is late by up to [`crate::proxy::Config::slow_limit`].
+    /// The answer is late by up to [`crate::config::Config::slow_limit`].
     pub slow: f64,
     /// `BatchExecuteStatement` answers 200 with errors in some statements; an internal error may hide an effect.
     pub statement_error: f64,
+    /// 200 without a body; the call took effect or did not.
+    pub empty: f64,
+    /// 200 with the body `{}`; the call took effect or did not.
+    pub bare: f64,
+    /// `BatchWriteItem` answers 200 with `UnprocessedItems` that cannot belong to the call; it took effect or did not.
+    pub foreign_unprocessed: f64,
 }
 
-impl Mix {
+impl FaultProbabilities {
     /// Some of everything: about a quarter of all batch calls suffer.
     pub fn rough() -> Self {
         Self {
@@ -41,10 +49,13 @@ impl Mix {
             half_written: 0.01,
             slow: 0.02,
             statement_error: 0.06,
+            empty: 0.01,
+            bare: 0.01,
+            foreign_unprocessed: 0.02,
         }
     }
 
-    fn table(&self) -> [(Fault, f64); 9] {
+    fn table(&self) -> [(Fault, f64); 12] {
         [
             (Fault::Unprocessed, self.unprocessed),
             (Fault::ThrottledTable, self.throttled_table),
@@ -55,6 +66,9 @@ impl Mix {
             (Fault::HalfWritten, self.half_written),
             (Fault::Slow, self.slow),
             (Fault::StatementError, self.statement_error),
+            (Fault::Empty, self.empty),
+            (Fault::Bare, self.bare),
+            (Fault::ForeignUnprocessed, self.foreign_unprocessed),
         ]
     }
 
@@ -74,38 +88,44 @@ impl Mix {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// See [`Mix::unprocessed`].
+    /// See [`FaultProbabilities::unprocessed`].
     Unprocessed,
-    /// See [`Mix::throttled_table`].
+    /// See [`FaultProbabilities::throttled_table`].
     ThrottledTable,
-    /// See [`Mix::throttled_index`].
+    /// See [`FaultProbabilities::throttled_index`].
     ThrottledIndex,
-    /// See [`Mix::server_error`].
+    /// See [`FaultProbabilities::server_error`].
     ServerError,
-    /// See [`Mix::timeout`].
+    /// See [`FaultProbabilities::timeout`].
     Timeout,
-    /// See [`Mix::closed`].
+    /// See [`FaultProbabilities::closed`].
     Closed,
-    /// See [`Mix::half_written`].
+    /// See [`FaultProbabilities::half_written`].
     HalfWritten,
-    /// See [`Mix::slow`].
+    /// See [`FaultProbabilities::slow`].
     Slow,
-    /// See [`Mix::statement_error`].
+    /// See [`FaultProbabilities::statement_error`].
     StatementError,
+    /// See [`FaultProbabilities::empty`].
+    Empty,
+    /// See [`FaultProbabilities::bare`].
+    Bare,
+    /// See [`FaultProbabilities::foreign_unprocessed`].
+    ForeignUnprocessed,
     /// Capacity of the table used up: [`crate::budgets::Budgets`].
     TableBudget,
     /// Capacity of the index used up: [`crate::budgets::Budgets`].
     IndexBudget,
     /// The action is not on the allow-list.
     Denied,
-    /// The whole endpoint was down: [`crate::proxy::Down`].
+    /// The whole endpoint was down: [`crate::config::Outage`].
     Down,
     /// The endpoint behind did not answer; the client's connection was closed.
     Upstream,
 }
 
 impl Fault {
-    /// The name used in counts and messages, that of the field in [`Mix`].
+    /// The name used in counts and messages, that of the field in [`FaultProbabilities`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Unprocessed => "unprocessed",
@@ -117,6 +137,9 @@ impl Fault {
             Self::HalfWritten => "half_written",
             Self::Slow => "slow",
             Self::StatementError => "statement_error",
+            Self::Empty => "empty",
+            Self::Bare => "bare",
+            Self::ForeignUnprocessed => "foreign_unprocessed",
             Self::TableBudget => "table_budget",
             Self::IndexBudget => "index_budget",
             Self::Denied => "denied",
@@ -137,7 +160,7 @@ impl Dice {
 
     /// Draws the fault of one call and the generator for that fault's details. Always takes the same number of values,
     /// so that a change of the mix leaves the details of later calls alone.
-    pub(crate) fn throw(&mut self, mix: &Mix) -> (Option<Fault>, ChaCha8Rng) {
+    pub(crate) fn throw(&mut self, mix: &FaultProbabilities) -> (Option<Fault>, ChaCha8Rng) {
         let mut point: f64 = self.0.random();
         let details = ChaCha8Rng::seed_from_u64(self.0.next_u64());
         for (fault, probability) in mix.table() {
@@ -159,7 +182,7 @@ mod tests {
     fn the_same_seed_draws_the_same_faults() {
         let draw = |seed| {
             let mut dice = Dice::new(seed);
-            (0..500).map(|_| dice.throw(&Mix::rough()).0).collect::<Vec<_>>()
+            (0..500).map(|_| dice.throw(&FaultProbabilities::rough()).0).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -167,7 +190,7 @@ mod tests {
 
     #[test]
     fn every_fault_comes_about_as_often_as_asked() {
-        let (mix, calls) = (Mix::rough(), 100_000);
+        let (mix, calls) = (FaultProbabilities::rough(), 100_000);
         let mut dice = Dice::new(1);
         let mut seen = std::collections::BTreeMap::new();
         for _ in 0..calls {
@@ -183,10 +206,10 @@ mod tests {
 
     #[test]
     fn impossible_probabilities_are_named() {
-        assert_eq!(Mix::rough().fault_of_values(), None);
-        let negative = Mix { slow: -0.1, ..Mix::default() };
+        assert_eq!(FaultProbabilities::rough().fault_of_values(), None);
+        let negative = FaultProbabilities { slow: -0.1, ..FaultProbabilities::default() };
         assert!(negative.fault_of_values().unwrap().contains("slow"));
-        let too_much = Mix { slow: 0.6, closed: 0.6, ..Mix::default() };
+        let too_much = FaultProbabilities { slow: 0.6, closed: 0.6, ..FaultProbabilities::default() };
         assert!(too_much.fault_of_values().unwrap().contains("add up"));
     }
 }

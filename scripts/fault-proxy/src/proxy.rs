@@ -1,10 +1,6 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+//! Starts and stops the proxy.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -14,65 +10,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     body::Cut,
-    budgets::{Budgets, Ledger},
+    budgets::{Budgets, TokenBuckets},
     call::Call,
+    config::{Config, Outage},
     counts::Counts,
     fault::handle,
-    mix::{Fault, Mix},
+    mix::{Fault, FaultProbabilities},
     state::Shared,
     upstream::Upstream,
 };
-
-/// How a proxy is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The endpoint behind, plain HTTP: `http://127.0.0.1:8000`.
-    pub upstream: String,
-    /// Every fault follows from it and from the order of calls.
-    pub seed: u64,
-    /// What goes wrong and how often; nothing by default.
-    pub mix: Mix,
-    /// Capacity limits; none by default.
-    pub budgets: Option<Budgets>,
-    /// Actions that are allowed, as policies name them (`Query`, `PartiQLUpdate`); all by default.
-    pub allow: Option<BTreeSet<String>>,
-    /// Actions answered with this status and body instead of forwarding them: an engine that has or lacks something.
-    pub canned: BTreeMap<String, (u16, String)>,
-    /// The longest delay of a slow answer; 2 s by default.
-    pub slow_limit: Duration,
-    /// The index that throttling reasons name for writes, which do not say it themselves.
-    pub index: String,
-}
-
-impl Config {
-    /// A proxy without faults on a free port of the loopback interface.
-    pub fn new(upstream: impl Into<String>, seed: u64) -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            upstream: upstream.into(),
-            seed,
-            mix: Mix::default(),
-            budgets: None,
-            allow: None,
-            canned: BTreeMap::new(),
-            slow_limit: Duration::from_secs(2),
-            index: "channel-nmicrotimestamp-index".to_owned(),
-        }
-    }
-}
-
-/// The whole endpoint is down, in one of three ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// Closes every connection, open ones and new ones.
-    Refuse,
-    /// Accepts connections and calls, answers nothing; these calls are never answered, also not later.
-    Mute,
-    /// Answers everything with 503.
-    Unavailable,
-}
 
 /// Why a proxy does not start.
 #[derive(Debug, Error)]
@@ -88,9 +34,9 @@ pub enum StartError {
     /// The endpoint's address is not one of plain HTTP.
     #[error("`{0}` is not an endpoint: expected http://HOST:PORT")]
     Upstream(String),
-    /// Probabilities out of range.
+    /// The probabilities are out of range.
     #[error("bad mix: {0}")]
-    Mix(String),
+    Probabilities(String),
 }
 
 /// A running proxy. Dropped without [`Proxy::shutdown`] it stops as well, without waiting.
@@ -108,7 +54,7 @@ impl Proxy {
     /// When the address is taken, the endpoint is no address, or the mix is impossible.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(fault) = config.mix.fault_of_values() {
-            return Err(StartError::Mix(fault));
+            return Err(StartError::Probabilities(fault));
         }
         let upstream = Upstream::new(&config.upstream).ok_or_else(|| StartError::Upstream(config.upstream.clone()))?;
         let listen_error = |source| StartError::Listen { address: config.listen, source };
@@ -127,20 +73,20 @@ impl Proxy {
     }
 
     /// Changes the mix for all further calls. Probabilities out of range count as their nearest bound.
-    pub fn set_mix(&self, mix: Mix) {
+    pub fn set_mix(&self, mix: FaultProbabilities) {
         self.shared.change(|state| state.mix = mix);
     }
 
     /// Changes the capacity limits for all further calls; every bucket begins full.
     pub fn set_budgets(&self, budgets: Option<Budgets>) {
-        self.shared.change(|state| state.ledger = budgets.map(Ledger::new));
+        self.shared.change(|state| state.buckets = budgets.map(TokenBuckets::new));
     }
 
     /// Takes the endpoint down, or up again with `None`.
-    pub fn set_down(&self, down: Option<Down>) {
+    pub fn set_down(&self, down: Option<Outage>) {
         let open = self.shared.change(|state| {
             state.down = down;
-            (down == Some(Down::Refuse)).then(|| std::mem::replace(&mut state.open, self.shared.stop.child_token()))
+            (down == Some(Outage::Refuse)).then(|| std::mem::replace(&mut state.open, self.shared.stop.child_token()))
         });
         if let Some(connections) = open {
             connections.cancel();
@@ -173,7 +119,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if shared.down() == Some(Down::Refuse) => {
+            Ok((stream, _)) if shared.down() == Some(Outage::Refuse) => {
                 shared.tally.fault(Fault::Down);
                 drop(stream);
             }

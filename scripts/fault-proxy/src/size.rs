@@ -1,3 +1,5 @@
+//! Computes item sizes and write units by the documented rules.
+
 use serde_json::{Map, Value};
 
 /// The write units of an item: one for each started kilobyte.

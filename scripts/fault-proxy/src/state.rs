@@ -1,3 +1,5 @@
+//! State that all connections share.
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -11,11 +13,11 @@ use crate::{
     allow,
     answer::Resource,
     batch::WriteBatch,
-    budgets::Ledger,
+    budgets::TokenBuckets,
     call::Call,
+    config::{Config, Outage},
     counts::Tally,
-    mix::{Dice, Fault, Mix},
-    proxy::{Config, Down},
+    mix::{Dice, Fault, FaultProbabilities},
     upstream::Upstream,
 };
 
@@ -32,9 +34,9 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     dice: Dice,
-    pub(crate) mix: Mix,
-    pub(crate) ledger: Option<Ledger>,
-    pub(crate) down: Option<Down>,
+    pub(crate) mix: FaultProbabilities,
+    pub(crate) buckets: Option<TokenBuckets>,
+    pub(crate) down: Option<Outage>,
     /// Cancelled to close the connections that are open at this moment.
     pub(crate) open: CancellationToken,
 }
@@ -45,7 +47,7 @@ impl Shared {
         let state = State {
             dice: Dice::new(config.seed),
             mix: config.mix,
-            ledger: config.budgets.clone().map(Ledger::new),
+            buckets: config.budgets.clone().map(TokenBuckets::new),
             down: None,
             open: stop.child_token(),
         };
@@ -56,7 +58,7 @@ impl Shared {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn down(&self) -> Option<Down> {
+    pub(crate) fn down(&self) -> Option<Outage> {
         self.change(|state| state.down)
     }
 
@@ -75,25 +77,25 @@ impl Shared {
     /// What each write of the call is short of; empty where no budget speaks.
     pub(crate) fn admit(&self, call: &Call, now: Instant) -> Vec<Option<Resource>> {
         self.change(|state| {
-            let Some(ledger) = &mut state.ledger else { return Vec::new() };
+            let Some(buckets) = &mut state.buckets else { return Vec::new() };
             match call.action.as_str() {
                 "BatchWriteItem" => {
-                    WriteBatch::read(call.json()).map_or_else(Vec::new, |batch| ledger.admit_batch(&batch, now))
+                    WriteBatch::read(call.json()).map_or_else(Vec::new, |batch| buckets.admit_batch(&batch, now))
                 }
-                "PutItem" => vec![ledger.admit_put(call, now)],
+                "PutItem" => vec![buckets.admit_put(call, now)],
                 _ => Vec::new(),
             }
         })
     }
 
     pub(crate) fn overdrawn(&self, table: &str) -> bool {
-        self.change(|state| state.ledger.as_ref().is_some_and(|ledger| ledger.overdrawn(table, Instant::now())))
+        self.change(|state| state.buckets.as_ref().is_some_and(|buckets| buckets.overdrawn(table, Instant::now())))
     }
 
     pub(crate) fn charge(&self, table: &str, units: f64) {
         self.change(|state| {
-            if let Some(ledger) = &mut state.ledger {
-                ledger.charge(table, units, Instant::now());
+            if let Some(buckets) = &mut state.buckets {
+                buckets.charge(table, units, Instant::now());
             }
         });
     }

@@ -1,3 +1,5 @@
+//! Forwards calls to the endpoint behind the proxy.
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{

@@ -3,12 +3,18 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::faults::rest::{Extent, RestFault};
 use crate::faults::{Aimed, Fault, Garbage, Step, Target};
 
 /// How the faults are written, for help texts.
 pub const FORMS: &str = "\
 cut                       end the TCP connection without a close frame
   mute[:LASTING]            keep the socket open, but send, read and answer nothing
+  app-mute[:LASTING]        answer WebSocket pings, but send no data and answer no message
+  lose-heartbeats:N         do not answer the next N heartbeats
+  odd-control:N             send N control messages without a channel or of unknown names
+  odd-times:N               send N trades of the year 2100, beyond 63 bits, in nanoseconds, of 1970
+  same-keys:N               send N pairs of different events with one id and one microsecond
   reconnect[:GRACE]         send bts:request_reconnect, close after GRACE (5s)
   withhold-acks:N           neither confirm nor carry out the next N subscriptions
   duplicate:N               send each of the next N data frames twice
@@ -17,7 +23,12 @@ cut                       end the TCP connection without a close frame
   garbage:N[:KIND]          send N bad frames; KIND is invalid-json, wrong-types, missing-ids,
                             binary, oversize or invalid-utf8 (default: all in turn)
   slow:DELAY:LASTING        wait DELAY before each frame, for LASTING
-  down:LASTING              cut every connection and refuse new ones";
+  delist:MARKET             take MARKET out of REST and send nothing of it; its channels are still confirmed
+  list:MARKET               bring a delisted MARKET back
+  down:LASTING              cut every connection and refuse new ones
+  rest:ANSWER:EXTENT[:PATH] answer the next EXTENT requests (a number), or all for EXTENT (a time), whose path
+                            contains PATH with: page (HTML, 200), a status as 403 or 503 (HTML), 429=SECONDS
+                            (Retry-After), refused or limited (JSON errors), cut or short (half a body)";
 
 /// A fault that is not written as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +45,9 @@ pub enum ScriptError {
     /// No such kind of garbage.
     #[error("`{0}` is not a kind of garbage: see --help")]
     Garbage(String),
+    /// No such answer of the REST side.
+    #[error("`{0}` is not an answer of the REST side: see --help")]
+    Answer(String),
     /// What follows `@` is no position.
     #[error("`@{0}` does not name a connection: write `@1` for the first open one")]
     Target(String),
@@ -73,6 +87,12 @@ impl FromStr for Fault {
             ["cut"] => Self::Cut,
             ["mute"] => Self::Mute { lasting: None },
             ["mute", lasting] => Self::Mute { lasting: Some(duration(lasting)?) },
+            ["app-mute"] => Self::AppMute { lasting: None },
+            ["app-mute", lasting] => Self::AppMute { lasting: Some(duration(lasting)?) },
+            ["lose-heartbeats", n] => Self::LoseHeartbeats { count: count(n)? },
+            ["odd-control", n] => Self::OddControl { count: count(n)? },
+            ["odd-times", n] => Self::OddTimes { count: count(n)? },
+            ["same-keys", n] => Self::SameKeys { count: count(n)? },
             ["reconnect"] => Self::Reconnect { grace: Duration::from_secs(5) },
             ["reconnect", grace] => Self::Reconnect { grace: duration(grace)? },
             ["withhold-acks", n] => Self::WithholdAcks { count: count(n)? },
@@ -82,7 +102,11 @@ impl FromStr for Fault {
             ["garbage", n] => Self::Garbage { count: count(n)?, kind: None },
             ["garbage", n, kind] => Self::Garbage { count: count(n)?, kind: Some(garbage(kind)?) },
             ["slow", delay, lasting] => Self::Slow { delay: duration(delay)?, lasting: duration(lasting)? },
+            ["delist", market] => Self::Delist { market: (*market).to_owned() },
+            ["list", market] => Self::List { market: (*market).to_owned() },
             ["down", lasting] => Self::Down { lasting: duration(lasting)? },
+            ["rest", answer, extent] => Self::Rest(rest(answer, extent, "")?),
+            ["rest", answer, extent, path] => Self::Rest(rest(answer, extent, path)?),
             _ => return Err(ScriptError::Unknown(text.to_owned())),
         })
     }
@@ -91,6 +115,15 @@ impl FromStr for Fault {
 fn garbage(text: &str) -> Result<Garbage, ScriptError> {
     let kind = Garbage::ALL.into_iter().find(|kind| kind.name() == text);
     kind.ok_or_else(|| ScriptError::Garbage(text.to_owned()))
+}
+
+fn rest(answer: &str, extent: &str, path: &str) -> Result<RestFault, ScriptError> {
+    let answer = answer.parse().map_err(|()| ScriptError::Answer(answer.to_owned()))?;
+    let extent = match extent.parse() {
+        Ok(requests) => Extent::Requests(requests),
+        Err(_) => Extent::Lasting(duration(extent)?),
+    };
+    Ok(RestFault { answer, extent, path: path.to_owned() })
 }
 
 fn count(text: &str) -> Result<u32, ScriptError> {
@@ -113,6 +146,7 @@ fn duration(text: &str) -> Result<Duration, ScriptError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::rest::Answer;
 
     #[test]
     fn every_written_form_is_understood() {
@@ -123,9 +157,26 @@ mod tests {
         assert_eq!(step("0s:duplicate:10@2").aimed, Fault::Duplicate { count: 10 }.on(2));
         let binary = Fault::Garbage { count: 1, kind: Some(Garbage::Binary) };
         assert_eq!(step("1s:garbage:1:binary").aimed, binary.into());
-        for text in
-            ["mute", "reconnect", "reconnect:1s", "withhold-acks:1", "reorder:1", "drop:1", "slow:1ms:1s", "down:1s"]
-        {
+        let page = RestFault {
+            answer: Answer::Page { status: 503 },
+            extent: Extent::Lasting(Duration::from_secs(30)),
+            path: "/order_data/".to_owned(),
+        };
+        assert_eq!(step("1s:rest:503:30s:/order_data/").aimed, Fault::Rest(page).into());
+        for text in ["page:1", "429=2:1m", "refused:1", "limited:1", "cut:1", "short:1:/transactions/"] {
+            step(&format!("1s:rest:{text}"));
+        }
+        let plain = ["mute", "app-mute", "app-mute:1s", "reconnect", "reconnect:1s"];
+        let counted = [
+            "lose-heartbeats:1",
+            "odd-control:1",
+            "odd-times:1",
+            "same-keys:1",
+            "withhold-acks:1",
+            "reorder:1",
+            "drop:1",
+        ];
+        for text in plain.into_iter().chain(counted).chain(["slow:1ms:1s", "down:1s", "delist:btcusd", "list:btcusd"]) {
             step(&format!("1s:{text}"));
         }
     }
@@ -138,6 +189,8 @@ mod tests {
         assert_eq!(wrong("1s:explode"), ScriptError::Unknown("explode".into()));
         assert_eq!(wrong("1s:cut@0"), ScriptError::Target("0".into()));
         assert_eq!(wrong("1s:drop:some"), ScriptError::Count("some".into()));
+        assert_eq!(wrong("1s:rest:200:1"), ScriptError::Answer("200".into()));
+        assert_eq!(wrong("1s:rest:cut:often"), ScriptError::Duration("often".into()));
         assert_eq!(wrong("1s:garbage:1:nonsense"), ScriptError::Garbage("nonsense".into()));
     }
 }

@@ -5,10 +5,10 @@ mod taker;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::event::{Kind, Side};
-use crate::flow::book::{Book, Order};
-use crate::flow::tape::Tape;
-use crate::market::Market;
+use crate::flow::event_recorder::EventRecorder;
+use crate::flow::order_book::{Book, Order};
+use crate::model::event::{Kind, Side};
+use crate::model::market::Market;
 
 /// `order_subtype` values, see the exchange's order types.
 pub mod subtype {
@@ -81,8 +81,8 @@ impl Trader {
         }
     }
 
-    /// One action: at least one event on the tape.
-    pub fn act(&mut self, tape: &mut Tape<'_>) {
+    /// Takes one action, which records at least one event.
+    pub fn act(&mut self, recorder: &mut EventRecorder<'_>) {
         self.drift();
         let draw = self.rng.random_range(0..10_000);
         let mut bound = 0;
@@ -91,32 +91,32 @@ impl Trader {
             draw < bound
         };
         if below(IMMEDIATE) {
-            self.immediate(tape);
+            self.immediate(recorder);
         } else if below(FILL_OR_KILL) {
-            self.fill_or_kill(tape);
+            self.fill_or_kill(recorder);
         } else if below(MARKET) {
-            self.market(tape);
+            self.market(recorder);
         } else if below(MARKETABLE) {
-            self.marketable(tape);
+            self.marketable(recorder);
         } else if below(REPRICE) && !self.book.is_empty() {
-            self.reprice(tape);
+            self.reprice(recorder);
         } else {
-            self.quote(tape);
+            self.quote(recorder);
         }
     }
 
     /// Creates or cancels, whichever brings the number of resting orders nearer to its target.
-    fn quote(&mut self, tape: &mut Tape<'_>) {
+    fn quote(&mut self, recorder: &mut EventRecorder<'_>) {
         if self.rng.random_range(0..2 * self.target) >= self.book.len() {
-            let order = self.passive(tape.order_id());
-            tape.order(Kind::Created, &order, 0);
+            let order = self.passive(recorder.order_id());
+            recorder.order(Kind::Created, &order, 0);
             self.book.rest(order);
         } else {
-            self.cancel(tape);
+            self.cancel(recorder);
         }
     }
 
-    fn cancel(&mut self, tape: &mut Tape<'_>) {
+    fn cancel(&mut self, recorder: &mut EventRecorder<'_>) {
         let id = self.outdated().or_else(|| self.some_resting().map(|order| order.id));
         let Some(mut order) = id.and_then(|id| self.book.remove(id)) else {
             return;
@@ -124,16 +124,16 @@ impl Trader {
         if self.rng.random_range(0..ODD_PRICE) == 0 {
             order.price += 1;
         }
-        tape.order(Kind::Deleted, &order, 0);
+        recorder.order(Kind::Deleted, &order, 0);
     }
 
     /// Moves a resting order to another price under its id.
-    fn reprice(&mut self, tape: &mut Tape<'_>) {
+    fn reprice(&mut self, recorder: &mut EventRecorder<'_>) {
         let Some(mut order) = self.some_resting().and_then(|order| self.book.remove(order.id)) else {
             return;
         };
         order.price = self.passive_price(order.side);
-        tape.order(Kind::Changed, &order, 0);
+        recorder.order(Kind::Changed, &order, 0);
         self.book.rest(order);
     }
 

@@ -1,21 +1,22 @@
 //! The faults one by one: what a client sees, and what the truth says about it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use exchange_sim::Config;
+use exchange_sim::Simulator;
 use exchange_sim::faults::{Fault, Garbage};
 use exchange_sim::truth::{self, Kind, Line, What};
-use exchange_sim::{Config, Simulator};
+use futures_util::SinkExt;
 use serde_json::Value;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::support::{Client, paused, scratch, until};
+use crate::support::{Client, Scratch, paused, scratch, until};
 
 const CHANNEL: &str = "live_orders_btcusd";
 
 /// A paused simulator with a truth file and one subscribed client.
-async fn started(name: &str) -> (Simulator, Client, PathBuf) {
+async fn started(name: &str) -> (Simulator, Client, Scratch) {
     let path = scratch(name);
     let simulator = Simulator::start(Config { truth: Some(path.clone()), ..paused() }).await.unwrap();
     let mut client = Client::connect(&simulator).await;
@@ -249,4 +250,81 @@ async fn a_script_lets_faults_happen_by_themselves() {
     let simulator = Simulator::start(Config { faults: steps, ..paused() }).await.unwrap();
     let mut client = Client::connect(&simulator).await;
     assert_eq!(client.rest().await, (vec![], None));
+}
+
+#[tokio::test]
+async fn an_application_that_is_mute_still_answers_pings() {
+    let (simulator, mut client, path) = started("app-mute.ndjson").await;
+    simulator.inject(Fault::AppMute { lasting: Some(Duration::from_secs(1)) });
+    client.send(r#"{"event":"bts:heartbeat"}"#).await;
+    client.socket.send(Message::Ping(Vec::new().into())).await.unwrap();
+    simulator.resume();
+    until(|| simulator.emitted() > 100).await;
+    simulator.pause();
+    assert!(matches!(client.next().await, Some(Ok(Message::Pong(_)))), "a pong, and nothing else");
+    let (received, lines) = finish(simulator, &mut client, &path).await;
+    let silent = truth::events(&lines).take(50).filter(|frame| frame.frame.contains(CHANNEL));
+    assert!(silent.into_iter().all(|frame| frame.connections.is_empty()));
+    assert_eq!(received, sent_to_first(&lines));
+}
+
+#[tokio::test]
+async fn a_lost_heartbeat_is_never_answered() {
+    let (simulator, mut client, _) = started("lost-heartbeat.ndjson").await;
+    simulator.inject(Fault::LoseHeartbeats { count: 1 });
+    client.ask("bts:heartbeat", "").await;
+    client.ask("bts:unsubscribe", CHANNEL).await;
+    assert_eq!(client.json().await["event"], "bts:unsubscription_succeeded");
+    client.ask("bts:heartbeat", "").await;
+    assert_eq!(client.json().await["event"], "bts:heartbeat");
+}
+
+#[tokio::test]
+async fn control_messages_come_in_odd_forms() {
+    let (simulator, mut client, path) = started("odd-control.ndjson").await;
+    simulator.inject(Fault::OddControl { count: 5 });
+    for expected in ["bts:error", "bts:error", "bts:maintenance", "bts:subscription_succeeded", "bts:error"] {
+        assert_eq!(client.json().await["event"], expected);
+    }
+    let (received, lines) = finish(simulator, &mut client, &path).await;
+    assert_eq!(received, sent_to_first(&lines), "they are no data and not in the truth");
+}
+
+#[tokio::test]
+async fn trades_with_impossible_times_are_events() {
+    let (simulator, mut client, path) = started("odd-times.ndjson").await;
+    client.subscribe("live_trades_btcusd").await;
+    simulator.inject(Fault::OddTimes { count: 5 });
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let frame = client.json().await;
+        times.push(frame["data"]["microtimestamp"].as_str().unwrap().parse::<u64>().unwrap());
+    }
+    times.sort_unstable();
+    assert_eq!((times[0], times[1], times[4]), (1, 4_102_444_800_000_000, u64::MAX));
+    let (_, lines) = finish(simulator, &mut client, &path).await;
+    assert_eq!(truth::events(&lines).take(5).filter(|frame| frame.connections == [1]).count(), 5);
+}
+
+#[tokio::test]
+async fn a_delisted_market_is_confirmed_and_silent_until_it_is_listed_again() {
+    let (simulator, mut client, path) = started("delist.ndjson").await;
+    simulator.inject(Fault::Delist { market: "btcusd".to_owned() });
+    let listed = async || {
+        let url = format!("{}/markets/", simulator.rest_url());
+        reqwest::get(url).await.unwrap().text().await.unwrap().contains(r#""btcusd""#)
+    };
+    assert!(!listed().await);
+    // Acknowledged as before.
+    client.subscribe(CHANNEL).await;
+    simulator.resume();
+    until(|| simulator.emitted() > 300).await;
+    simulator.pause();
+    client.ask("bts:heartbeat", "").await;
+    assert_eq!(client.json().await["event"], "bts:heartbeat", "nothing came before it");
+    simulator.inject(Fault::List { market: "btcusd".to_owned() });
+    assert!(listed().await);
+    let (received, lines) = finish(simulator, &mut client, &path).await;
+    assert!(!received.is_empty());
+    assert_eq!(received, events_of_channel(&lines));
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use exchange_sim::channel::Family;
-use exchange_sim::event::Side;
 use exchange_sim::flow::{Emission, Flow, Plan};
-use exchange_sim::market::Market;
+use exchange_sim::model::channel::Family;
+use exchange_sim::model::event::Side;
+use exchange_sim::model::market::Market;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -101,7 +101,7 @@ proptest! {
                 }
             }
         }
-        let book = &flow.desks[0].trader.book;
+        let book = &flow.markets[0].trader.book;
         let mut engine = HashMap::new();
         for order in book.walk_orders(Side::Buy).chain(book.walk_orders(Side::Sell)) {
             engine.insert(order.id, (order.side as u64, Decimal::new(order.price, 2), Decimal::new(order.left, 8)));
@@ -192,7 +192,7 @@ proptest! {
         // The first diff starts the watch, so the book of the same moment is where the client begins.
         run(&mut flow, 1, &all);
         for side in [Side::Buy, Side::Sell] {
-            for (price, lots) in flow.desks[0].trader.book.walk(side) {
+            for (price, lots) in flow.markets[0].trader.book.walk(side) {
                 levels.insert((side == Side::Sell, Decimal::new(price, 2)), Decimal::new(lots, 6));
             }
         }
@@ -201,10 +201,10 @@ proptest! {
         }
         // The rest is in the frame that is still to come.
         let micro = flow.origin + 30_000_000;
-        if let Some(diff) = exchange_sim::flow::books::diff_order_book(&mut flow.desks[0], micro) {
+        if let Some(diff) = exchange_sim::flow::snapshots::diff_order_book(&mut flow.markets[0], micro) {
             apply(&mut levels, &serde_json::from_str(&diff).unwrap());
         }
-        let book = &flow.desks[0].trader.book;
+        let book = &flow.markets[0].trader.book;
         let bids = book.walk(Side::Buy).map(|(price, lots)| ((false, Decimal::new(price, 2)), Decimal::new(lots, 6)));
         let asks = book.walk(Side::Sell).map(|(price, lots)| ((true, Decimal::new(price, 2)), Decimal::new(lots, 6)));
         prop_assert_eq!(levels, bids.chain(asks).collect::<BTreeMap<_, _>>());
@@ -314,7 +314,7 @@ fn what_nobody_wants_is_not_written() {
     let emissions = run(&mut flow, 10, &|_, _| false);
     assert!(emissions.len() > 1_000);
     assert!(emissions.iter().all(|emission| emission.text.is_none()));
-    assert!(emissions.iter().all(|emission| light(&flow.desks[emission.market].market, emission.family)));
+    assert!(emissions.iter().all(|emission| light(&flow.markets[emission.market].market, emission.family)));
 }
 
 #[test]

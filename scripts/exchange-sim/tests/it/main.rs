@@ -7,6 +7,7 @@
     reason = "a test that panics has failed, and helpers of tests are tests too"
 )]
 
+mod clients;
 mod faults;
 mod flow;
 mod program;

@@ -16,7 +16,7 @@ fn program() -> Command {
 #[test]
 fn it_prints_its_addresses_and_an_interrupt_ends_it_with_a_whole_truth() {
     let path = scratch("program.ndjson");
-    let mut child = program().args(["--listen", "127.0.0.1:0", "--seed", "42", "--truth"]).arg(&path).spawn().unwrap();
+    let mut child = program().args(["--listen", "127.0.0.1:0", "--seed", "42", "--truth"]).arg(&*path).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let printed: Vec<String> = lines.by_ref().take(3).collect();
     assert!(printed[0].starts_with("websocket  ws://127.0.0.1:"), "{printed:?}");

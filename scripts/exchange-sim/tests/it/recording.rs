@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use exchange_sim::Config;
+use exchange_sim::Simulator;
+use exchange_sim::Source;
+use exchange_sim::StartError;
 use exchange_sim::recording::{self, Recording};
-use exchange_sim::{Config, Simulator, Source, StartError, truth};
+use exchange_sim::truth;
 
-use crate::support::{Client, scratch, until};
+use crate::support::{Client, Scratch, scratch, until};
 
 const FRAMES: &str = concat!(
     r#"{"recv_ts": "100.25", "raw": "{\"event\":\"bts:subscription_succeeded\",\"channel\":\"live_trades_btcusd\",\"data\":{}}"}"#,
@@ -21,9 +25,9 @@ const FRAMES: &str = concat!(
     "\n",
 );
 
-fn file(text: &str) -> PathBuf {
+fn file(text: &str) -> Scratch {
     let path = scratch("recording.jsonl");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&*path, text).unwrap();
     path
 }
 
@@ -78,8 +82,8 @@ async fn a_replay_waits_for_a_client_with_all_channels_even_private_ones() {
 
 #[tokio::test]
 async fn a_replay_can_be_started_without_any_client() {
-    let config = replay(&file(FRAMES), &scratch("resumed.ndjson"));
-    let simulator = Simulator::start(config).await.unwrap();
+    let (path, truth_path) = (file(FRAMES), scratch("resumed.ndjson"));
+    let simulator = Simulator::start(replay(&path, &truth_path)).await.unwrap();
     simulator.resume();
     simulator.finished().await;
     assert_eq!(simulator.emitted(), 3);
@@ -93,7 +97,8 @@ async fn more_than_the_queue_holds_arrives_whole() {
     };
     let lines: Vec<String> = (0..6_000).map(line).collect();
     let path = file(&lines.join("\n"));
-    let config = Config { queue_bytes: 1 << 18, ..replay(&path, &scratch("large.ndjson")) };
+    let truth_path = scratch("large.ndjson");
+    let config = Config { queue_bytes: 1 << 18, ..replay(&path, &truth_path) };
     let simulator = Simulator::start(config).await.unwrap();
     let mut client = Client::connect(&simulator).await;
     client.subscribe("live_trades_btcusd").await;
@@ -119,7 +124,8 @@ async fn every_recorded_frame_reaches_a_client_to_the_byte() {
         while let Some(entry) = recording.next_entry().unwrap() {
             expected.push(entry.frame);
         }
-        let simulator = Simulator::start(replay(&path, &scratch("recorded.ndjson"))).await.unwrap();
+        let truth_path = scratch("recorded.ndjson");
+        let simulator = Simulator::start(replay(&path, &truth_path)).await.unwrap();
         let mut client = Client::connect(&simulator).await;
         for channel in recording::channels(&path).unwrap() {
             client.subscribe(&channel).await;

@@ -1,12 +1,14 @@
 //! A WebSocket client over a real socket, and waiting with a deadline.
 
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use exchange_sim::{Config, Simulator};
+use exchange_sim::Config;
+use exchange_sim::Simulator;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -14,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Longer than anything here takes: only a hang reaches it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -95,11 +97,23 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     timeout(DEADLINE, wait).await.expect("the condition before the deadline");
 }
 
-/// A file that no other test uses.
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("exchange-sim-{}-{number}-{name}", std::process::id()))
+/// A file in a folder of its own, which goes with the value.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+pub(crate) fn scratch(name: &str) -> Scratch {
+    let folder = TempDir::new().unwrap();
+    Scratch { path: folder.path().join(name), _folder: folder }
+}
+
+impl Deref for Scratch {
+    type Target = PathBuf;
+
+    fn deref(&self) -> &PathBuf {
+        &self.path
+    }
 }
 
 /// Two markets, a fast flow, and nothing before somebody resumes.

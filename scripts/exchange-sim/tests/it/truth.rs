@@ -1,7 +1,8 @@
 //! The truth file says what a client received.
 
+use exchange_sim::Config;
+use exchange_sim::Simulator;
 use exchange_sim::truth::{self, Line, What};
-use exchange_sim::{Config, Simulator};
 
 use crate::support::{Client, paused, scratch, until};
 
@@ -64,7 +65,7 @@ async fn the_story_of_a_connection_is_in_the_file() {
 #[test]
 fn a_file_that_is_no_truth_is_named_with_its_line() {
     let path = scratch("wrong.ndjson");
-    std::fs::write(&path, "{\"connection\":1,\"at\":2,\"closed\":\"cut\",\"sent\":3}\nnot a line\n").unwrap();
+    std::fs::write(&*path, "{\"connection\":1,\"at\":2,\"closed\":\"cut\",\"sent\":3}\nnot a line\n").unwrap();
     let error = truth::read(&path).unwrap_err().to_string();
     assert!(error.starts_with("line 2 of the truth file"), "{error}");
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use exchange_sim::Config;
+use exchange_sim::Simulator;
 use exchange_sim::truth::{self, Line, What};
-use exchange_sim::{Config, Simulator};
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, client_async};
 
 use crate::support::{Client, DEADLINE, paused, scratch, until};
 
@@ -199,6 +201,26 @@ async fn a_head_in_pieces_is_still_a_websocket_request() {
     let mut answer = [0; 12];
     tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+#[tokio::test]
+async fn a_connection_that_has_served_rest_may_become_a_websocket() {
+    let simulator = Simulator::start(paused()).await.unwrap();
+    let address = simulator.ws_url().replace("ws://", "");
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    stream.write_all(format!("GET /api/v2/markets/ HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // The body of `/markets/` is the one JSON array of the answer.
+    while !answer.ends_with(b"]") {
+        let read = tokio::time::timeout(DEADLINE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    let (socket, response) = client_async(simulator.ws_url(), MaybeTlsStream::Plain(stream)).await.unwrap();
+    assert_eq!(response.status(), 101);
+    let mut client = Client { socket };
+    client.subscribe("live_trades_btcusd").await;
+    assert_eq!(simulator.subscriptions(), 1);
 }
 
 #[tokio::test]

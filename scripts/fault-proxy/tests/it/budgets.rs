@@ -1,6 +1,9 @@
+//! Write capacity by partition, as clients see it.
+
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use fault_proxy::{budgets::Budgets, mix::Fault};
+use fault_proxy::budgets::Budgets;
+use fault_proxy::mix::Fault;
 
 use crate::support::{INDEX, TABLE, item, puts, setup, stored};
 

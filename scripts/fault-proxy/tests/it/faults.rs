@@ -1,3 +1,5 @@
+//! Each fault, as the SDK's client sees it.
+
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::{
@@ -8,12 +10,12 @@ use aws_sdk_dynamodb::{
     },
     types::{AttributeValue, BatchStatementRequest, ThrottlingReason, WriteRequest},
 };
-use fault_proxy::mix::{Fault, Mix};
+use fault_proxy::mix::{Fault, FaultProbabilities};
 
 use crate::support::{INDEX, Setup, TABLE, id_of, item, puts, setup, stored};
 
-fn only(change: impl FnOnce(&mut Mix)) -> Mix {
-    let mut mix = Mix::default();
+fn only(change: impl FnOnce(&mut FaultProbabilities)) -> FaultProbabilities {
+    let mut mix = FaultProbabilities::default();
     change(&mut mix);
     mix
 }
@@ -212,9 +214,47 @@ async fn an_action_off_the_list_is_denied_by_name() {
 }
 
 #[tokio::test]
+async fn hollow_answers_are_successes_without_content_and_may_hide_an_effect() {
+    let setup = setup(13, |_| ()).await;
+    for (mix, first) in [(only(|mix| mix.empty = 1.0), 0), (only(|mix| mix.bare = 1.0), 100)] {
+        setup.proxy.set_mix(mix);
+        for id in first..first + 20 {
+            let output = setup.client.batch_write_item().request_items(TABLE, puts(id..id + 1)).send().await.unwrap();
+            assert!(output.unprocessed_items().is_none(), "{output:?}");
+        }
+    }
+    let stored = stored(&setup.direct).await;
+    assert!((1..20).contains(&stored.iter().filter(|id| **id < 100).count()), "{stored:?}");
+    assert!((1..20).contains(&stored.iter().filter(|id| **id >= 100).count()), "{stored:?}");
+    assert_eq!(setup.proxy.counts().fault(Fault::Empty), 20);
+    assert_eq!(setup.proxy.counts().fault(Fault::Bare), 20);
+}
+
+#[tokio::test]
+async fn foreign_unprocessed_items_are_of_another_key_another_table_or_too_many() {
+    let setup = setup(14, |config| config.mix = only(|mix| mix.foreign_unprocessed = 1.0)).await;
+    let mut seen = BTreeSet::new();
+    for round in 0..30 {
+        let batch = puts(round * 2..round * 2 + 2);
+        let output = setup.client.batch_write_item().request_items(TABLE, batch.clone()).send().await.unwrap();
+        let unprocessed = output.unprocessed_items().unwrap();
+        seen.insert(match unprocessed.get(TABLE) {
+            None => "another table",
+            Some(requests) if requests.len() > batch.len() => "too many",
+            Some(requests) => {
+                assert!(requests.iter().all(|request| !batch.contains(request)), "{requests:?}");
+                "another key"
+            }
+        });
+    }
+    assert_eq!(seen, BTreeSet::from(["another key", "another table", "too many"]));
+    assert!((2..60).contains(&stored(&setup.direct).await.len()));
+}
+
+#[tokio::test]
 async fn the_rough_mix_brings_every_fault() {
     let setup = setup(12, |config| {
-        config.mix = Mix::rough();
+        config.mix = FaultProbabilities::rough();
         config.slow_limit = std::time::Duration::from_millis(5);
     })
     .await;
@@ -231,5 +271,5 @@ async fn the_rough_mix_brings_every_fault() {
     }
     assert!(errors > 0);
     let counts = setup.proxy.counts();
-    assert_eq!(counts.faults.len(), 9, "{counts}");
+    assert_eq!(counts.faults.len(), 12, "{counts}");
 }

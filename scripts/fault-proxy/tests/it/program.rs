@@ -1,3 +1,5 @@
+//! The binary: arguments, output, end.
+
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},

@@ -1,3 +1,5 @@
+//! An engine, a table and a proxy before it.
+
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
@@ -9,7 +11,8 @@ use aws_sdk_dynamodb::{
     },
 };
 use dynoxide::{Database, server::serve_with_shutdown};
-use fault_proxy::proxy::{Config, Proxy};
+use fault_proxy::config::Config;
+use fault_proxy::proxy::Proxy;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::event::Side;
+use crate::model::event::Side;
 
 /// A resting order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

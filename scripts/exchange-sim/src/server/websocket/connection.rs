@@ -1,23 +1,25 @@
-//! One client's connection: a task that writes what the hub queued and answers what the client says.
+//! One client's connection: a task that writes what the broadcaster queued and answers what the client says.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until, timeout, timeout_at};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
-use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 
-use crate::exchange::Exchange;
-use crate::hub::Subscription;
-use crate::hub::peer::{Command, Out, Seat};
-use crate::websocket::{HEARTBEAT, Request, understand};
+use crate::broadcast::Subscription;
+use crate::broadcast::peer::{Command, Out, Seat};
+use crate::server::websocket::{HEARTBEAT, Request, understand};
+use crate::state::Exchange;
 
 /// The longest client message; a longer one closes the connection with 1009.
 const LONGEST_MESSAGE: usize = 512;
@@ -30,28 +32,28 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the client has at shutdown to take what is still queued.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Why a connection ended; stands in the truth file unless the hub had its own reason.
+/// Why a connection ended; stands in the truth file unless the broadcaster had its own reason.
 type Reason = &'static str;
 
-/// Serves one client until either side ends it.
-pub(crate) async fn serve(stream: TcpStream, exchange: Arc<Exchange>) {
+/// Serves one client, once its connection has changed to the WebSocket protocol, until either side ends it.
+pub(crate) async fn serve(upgrade: OnUpgrade, address: SocketAddr, exchange: Arc<Exchange>) {
     let limits =
         WebSocketConfig::default().max_message_size(Some(LONGEST_MESSAGE)).max_frame_size(Some(LONGEST_MESSAGE));
-    let Ok(address) = stream.peer_addr() else { return };
-    let Ok(Ok(socket)) = timeout(HANDSHAKE, accept_async_with_config(stream, Some(limits))).await else {
+    let Ok(Ok(upgraded)) = timeout(HANDSHAKE, upgrade).await else {
         tracing::debug!(%address, "websocket handshake failed");
         return;
     };
-    let Some(seat) = exchange.lock().hub.open(address) else { return };
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(limits)).await;
+    let Some(seat) = exchange.lock().broadcaster.open(address) else { return };
     let id = seat.id;
     let mut connection = Connection::new(socket, seat, Arc::clone(&exchange));
     let Err(reason) = connection.run().await;
     let sent = connection.sent;
-    exchange.lock().hub.close(id, reason, sent);
+    exchange.lock().broadcaster.close(id, reason, sent);
 }
 
 struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
     seat: Seat,
     exchange: Arc<Exchange>,
     batch: Vec<Out>,
@@ -68,7 +70,7 @@ struct Connection {
 enum Never {}
 
 impl Connection {
-    fn new(socket: WebSocketStream<TcpStream>, seat: Seat, exchange: Arc<Exchange>) -> Self {
+    fn new(socket: WebSocketStream<TokioIo<Upgraded>>, seat: Seat, exchange: Arc<Exchange>) -> Self {
         let every = exchange.ping_every;
         let mut ping = interval_at(Instant::now() + every, every);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -194,11 +196,11 @@ impl Connection {
         let mut state = self.exchange.lock();
         let offered = |channel: &str| state.offers(channel);
         match understand(message, offered) {
-            Request::Heartbeat => state.hub.control(self.seat.id, HEARTBEAT),
-            Request::Wrong(error) => state.hub.control(self.seat.id, error),
-            Request::Unsubscribe(channel) => state.hub.unsubscribe(self.seat.id, &channel),
+            Request::Heartbeat => state.broadcaster.heartbeat(self.seat.id, HEARTBEAT),
+            Request::Wrong(error) => state.broadcaster.control(self.seat.id, error),
+            Request::Unsubscribe(channel) => state.broadcaster.unsubscribe(self.seat.id, &channel),
             Request::Subscribe(channel) => {
-                if state.hub.subscribe(self.seat.id, &channel) == Subscription::TooMany {
+                if state.broadcaster.subscribe(self.seat.id, &channel) == Subscription::TooMany {
                     return Err("too many subscriptions");
                 }
                 self.exchange.changed.notify_one();

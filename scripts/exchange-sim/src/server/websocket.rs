@@ -4,7 +4,7 @@ pub(crate) mod connection;
 
 use serde_json::Value;
 
-use crate::channel::{Verdict, judge};
+use crate::model::channel::{Verdict, judge};
 
 /// The answer to a heartbeat; the exchange never sends one by itself.
 pub(crate) const HEARTBEAT: &str = r#"{"event":"bts:heartbeat","channel":"","data":{"status":"success"}}"#;

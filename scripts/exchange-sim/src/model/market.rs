@@ -1,6 +1,6 @@
 //! The markets that exist: names, decimals, usual rates.
 
-use crate::channel::{Family, channel_name};
+use crate::model::channel::{Family, channel_name};
 
 /// A market and the numbers that describe its stream.
 #[derive(Debug, Clone)]

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::channel::Family;
-use crate::event::{OrderEvent, OrderSource, Trade};
-use crate::market::Market;
-use crate::number::{Exponent, Fixed, Number, is_tiny};
+use crate::model::channel::Family;
+use crate::model::event::{OrderEvent, OrderSource, Trade};
+use crate::model::market::Market;
+use crate::model::number::{Exponent, Fixed, Number, is_tiny};
 
 /// Perpetual trades were seen with ids beyond 2^53, `id_str` and a `timestamp` in milliseconds (September 2026).
 const BEYOND_FLOAT: u64 = 1 << 53;
@@ -137,7 +137,7 @@ pub(crate) fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Side;
+    use crate::model::event::Side;
 
     #[test]
     fn a_trade_beyond_two_to_the_53_carries_its_id_as_text_and_milliseconds() {

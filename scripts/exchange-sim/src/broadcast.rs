@@ -4,16 +4,19 @@
 //! on the wire.
 
 mod inject;
+
+/// Events that no flow makes.
+mod odd;
 pub(crate) mod peer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use crate::broadcast::peer::{Out, Peer, Seat};
 use crate::clock::wall_micros;
-use crate::hub::peer::{Out, Peer, Seat};
 use crate::truth::writer::Writer;
 use crate::truth::{Kind, What};
 
@@ -39,7 +42,7 @@ pub(crate) struct Limits {
 
 /// All connections.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct Broadcaster {
     pub(crate) truth: Writer,
     /// Data frames generated so far.
     pub(crate) emitted: u64,
@@ -48,12 +51,15 @@ pub(crate) struct Hub {
     routes: HashMap<String, Vec<u64>>,
     opened: u64,
     garbage: u64,
+    /// Which form the next request to reconnect has.
+    reconnects: usize,
     /// Acks to withhold from whoever asks next.
     withhold_acks: u32,
     down_until: Option<Instant>,
+    delisted: BTreeSet<String>,
 }
 
-impl Hub {
+impl Broadcaster {
     pub(crate) fn new(truth: Writer, limits: Limits) -> Self {
         Self {
             truth,
@@ -63,8 +69,10 @@ impl Hub {
             routes: HashMap::new(),
             opened: 0,
             garbage: 0,
+            reconnects: 0,
             withhold_acks: 0,
             down_until: None,
+            delisted: BTreeSet::new(),
         }
     }
 
@@ -112,7 +120,12 @@ impl Hub {
         self.down_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Forgets a connection. `reason` is the task's; where the hub ended the connection, its own reason counts.
+    /// Returns true for a market that a fault took away.
+    pub(crate) fn is_delisted(&self, market: &str) -> bool {
+        self.delisted.contains(market)
+    }
+
+    /// Forgets a connection. `reason` is the task's; where the broadcaster ended the connection, its own reason counts.
     pub(crate) fn close(&mut self, id: u64, reason: &str, sent: u64) {
         let Some(peer) = self.peers.remove(&id) else { return };
         for channel in &peer.channels {
@@ -125,14 +138,25 @@ impl Hub {
 
     /// Sends something that is no data: an error, an answer to a heartbeat.
     pub(crate) fn control(&mut self, id: u64, text: &str) {
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.is_muted()) {
             peer.push(Out::Control(text.into()), self.limits.bytes);
         }
     }
 
+    /// Answers a heartbeat, unless the connection is due to lose the answer.
+    pub(crate) fn heartbeat(&mut self, id: u64, text: &str) {
+        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.due.lose_heartbeats > 0) {
+            peer.due.lose_heartbeats -= 1;
+            return;
+        }
+        self.control(id, text);
+    }
+
     /// Subscribes and acknowledges; the ack is on the wire before the first frame of the channel.
     pub(crate) fn subscribe(&mut self, id: u64, channel: &str) -> Subscription {
-        let Some(peer) = self.peers.get_mut(&id) else { return Subscription::Withheld };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.is_muted()) else {
+            return Subscription::Withheld;
+        };
         if self.withhold_acks > 0 || peer.due.withhold_acks > 0 {
             self.withhold_acks = self.withhold_acks.saturating_sub(1);
             peer.due.withhold_acks = peer.due.withhold_acks.saturating_sub(1);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::channel::Family;
 use crate::clock::wall_micros;
-use crate::exchange::{Exchange, State};
 use crate::flow::Emission;
-use crate::market::Market;
+use crate::model::channel::Family;
+use crate::model::market::Market;
 use crate::recording::{Entry, Recording};
+use crate::state::{Exchange, State};
 
 /// Actions done under one lock, so that sockets and REST get their turn.
 const STEPS: usize = 256;
@@ -56,18 +56,24 @@ fn step(state: &mut State, emissions: &mut Vec<Emission>) -> Next {
         return Next::Paused;
     }
     let until = u64::try_from(state.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let State { hub, flow: Some(flow), .. } = state else { return Next::Paused };
-    let is_truth = hub.truth.is_on();
+    let State { broadcaster, flow: Some(flow), .. } = state else { return Next::Paused };
+    for market_state in &mut flow.markets {
+        market_state.is_open = !broadcaster.is_delisted(&market_state.market.name);
+    }
+    let is_truth = broadcaster.truth.is_on();
     let wanted = |market: &Market, family| {
         let light = matches!(family, Family::LiveOrders | Family::LiveTrades);
-        (light && is_truth) || hub.has_subscribers(market.channel(family))
+        let wanted = (light && is_truth) || broadcaster.has_subscribers(market.channel(family));
+        wanted && !broadcaster.is_delisted(&market.name)
     };
     let is_more = flow.advance(until, STEPS, &wanted, emissions);
     let at = wall_micros();
     for emission in emissions.drain(..) {
-        match (emission.text, flow.desks.get(emission.market)) {
-            (Some(text), Some(desk)) => hub.dispatch(desk.market.channel(emission.family), text, at),
-            _ => hub.emitted += 1,
+        match (emission.text, flow.markets.get(emission.market)) {
+            (Some(text), Some(market_state)) => {
+                broadcaster.dispatch(market_state.market.channel(emission.family), text, at)
+            }
+            _ => broadcaster.emitted += 1,
         }
     }
     let due = flow.next().map(Duration::from_micros);
@@ -86,7 +92,7 @@ pub(crate) async fn run_recording(exchange: Arc<Exchange>, recording: Recording,
             if let Err(error) = result {
                 tracing::error!(%error, "the recording cannot be read any further");
             }
-            exchange.lock().hub.release_held();
+            exchange.lock().broadcaster.release_held();
             exchange.finished.send_replace(true);
         }
     }
@@ -96,7 +102,7 @@ async fn replay(exchange: &Exchange, mut recording: Recording, channels: Option<
     while !exchange.lock().is_running() {
         exchange.changed.notified().await;
         let mut state = exchange.lock();
-        if channels.as_ref().is_some_and(|channels| state.hub.anyone_has_all(channels)) {
+        if channels.as_ref().is_some_and(|channels| state.broadcaster.anyone_has_all(channels)) {
             state.resume();
         }
     }
@@ -118,8 +124,8 @@ async fn try_send(exchange: &Exchange, entry: &Entry) -> bool {
         match state.moment(entry.after) {
             None => Next::Paused,
             Some(moment) if moment > Instant::now() => Next::At(moment),
-            Some(_) if state.hub.has_room(&entry.channel) => {
-                state.hub.dispatch(&entry.channel, entry.frame.clone(), wall_micros());
+            Some(_) if state.broadcaster.has_room(&entry.channel) => {
+                state.broadcaster.dispatch(&entry.channel, entry.frame.clone(), wall_micros());
                 return true;
             }
             Some(_) => Next::Now,

@@ -18,7 +18,7 @@ const CLUSTER_MOST: u32 = 40;
 
 /// The clock of one market's orders.
 #[derive(Debug)]
-pub struct Pace {
+pub struct ArrivalProcess {
     /// Mean events a second.
     rate: f64,
     /// Time of the next action, microseconds since the start of the flow.
@@ -32,13 +32,13 @@ pub struct Pace {
     debt: f64,
 }
 
-impl Pace {
-    /// A pace of `rate` events a second on average.
+impl ArrivalProcess {
+    /// Returns a process of `rate` events a second on average.
     pub fn new(rate: f64, rng: &mut ChaCha8Rng) -> Self {
-        let mut pace = Self { rate, next: 0.0, until: 0.0, bursting: true, cluster: 0, debt: 0.0 };
-        pace.turn(rng);
-        pace.advance(1, rng);
-        pace
+        let mut arrivals = Self { rate, next: 0.0, until: 0.0, bursting: true, cluster: 0, debt: 0.0 };
+        arrivals.turn(rng);
+        arrivals.advance(1, rng);
+        arrivals
     }
 
     /// Time of the next action, microseconds since the start of the flow.

@@ -1,7 +1,7 @@
 //! Ids and the chain: what turns a decision into an event that can be told from every other.
 
-use crate::event::{EventId, Kind, OrderEvent, OrderSource, Side, Trade};
-use crate::flow::book::Order;
+use crate::flow::order_book::Order;
+use crate::model::event::{EventId, Kind, OrderEvent, OrderSource, Side, Trade};
 
 /// Epoch of order ids: `(id >> 12) + 1288834974657` is the millisecond of creation.
 const ORDER_EPOCH_MILLIS: u64 = 1_288_834_974_657;
@@ -105,7 +105,7 @@ pub enum Fact {
 
 /// Takes down one action: everything on it happens within one microtimestamp.
 #[derive(Debug)]
-pub struct Tape<'a> {
+pub struct EventRecorder<'a> {
     /// Sequences of ids.
     pub ids: &'a mut Ids,
     /// The market's chain.
@@ -118,7 +118,7 @@ pub struct Tape<'a> {
     pub facts: &'a mut Vec<Fact>,
 }
 
-impl Tape<'_> {
+impl EventRecorder<'_> {
     /// A new order's id.
     pub fn order_id(&mut self) -> u64 {
         self.ids.order(self.micro)

@@ -1,4 +1,4 @@
-//! One connection as the hub sees it: its queue, its subscriptions, and the faults it is due.
+//! One connection as the broadcaster sees it: its queue, its subscriptions, and the faults it is due.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ pub(crate) struct Due {
     pub(crate) reorder: u32,
     pub(crate) drop: u32,
     pub(crate) withhold_acks: u32,
+    pub(crate) lose_heartbeats: u32,
     /// A frame that waits for the next one of its channel to go first.
     pub(crate) held: Option<(String, Utf8Bytes)>,
 }
@@ -136,6 +137,11 @@ impl Peer {
     pub(crate) fn mute(&mut self, until: Option<Instant>) {
         self.muted = Some(until);
         self.command(Command::Mute(until));
+    }
+
+    /// Sends no data and answers nothing until then, while the task goes on answering pings.
+    pub(crate) fn mute_application(&mut self, until: Option<Instant>) {
+        self.muted = Some(until);
     }
 
     pub(crate) fn is_muted(&self) -> bool {

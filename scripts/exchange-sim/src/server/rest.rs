@@ -1,5 +1,8 @@
 //! The REST side: what clients need to check markets and to fill gaps.
 
+mod disturb;
+mod markets;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Form, Path, Query, RawQuery, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -14,13 +18,13 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::clock::wall_micros;
-use crate::event::{OrderEvent, OrderSource, Trade};
-use crate::exchange::Exchange;
-use crate::flow::books::{self, Group};
-use crate::flow::desk::Desk;
-use crate::frame::{order_history, push};
-use crate::market::Market;
-use crate::number::Fixed;
+use crate::flow::market_state::MarketState;
+use crate::flow::snapshots::Group;
+use crate::model::event::{OrderEvent, OrderSource, Trade};
+use crate::model::frame::{order_history, push};
+use crate::model::market::Market;
+use crate::model::number::Fixed;
+use crate::state::Exchange;
 
 /// The edge keeps an order book for this long, so it may be older than the stream.
 const CACHED: Duration = Duration::from_secs(1);
@@ -40,34 +44,17 @@ struct Rest {
 /// All routes, below `/api/v2`.
 pub(crate) fn router(exchange: Arc<Exchange>) -> Router {
     Router::new()
-        .route("/api/v2/markets/", get(markets))
+        .route("/api/v2/markets/", get(markets::markets))
+        .route("/api/v2/trading-pairs-info/", get(markets::trading_pairs))
+        .route("/api/v2/currencies/", get(markets::currencies))
         .route("/api/v2/transactions/{market}/", get(transactions))
         .route("/api/v2/order_book/{market}/", get(order_book))
+        // Some clients leave the last slash out.
+        .route("/api/v2/order_book/{market}", get(order_book))
         .route("/api/v2/order_data/", post(order_data))
         .fallback(async || not_found())
+        .layer(from_fn_with_state(Arc::clone(&exchange), disturb::disturb))
         .with_state(Rest { exchange, cache: Arc::default() })
-}
-
-async fn markets(State(rest): State<Rest>) -> Response {
-    let state = rest.exchange.lock();
-    let rows: Vec<_> = state.flow.iter().flat_map(|flow| &flow.desks).map(|desk| market_row(&desk.market)).collect();
-    json_text(serde_json::Value::from(rows).to_string())
-}
-
-fn market_row(market: &Market) -> serde_json::Value {
-    json!({
-        "name": market.pair(),
-        "market_symbol": market.name,
-        "base_currency": market.base,
-        "base_decimals": market.amount_decimals,
-        "counter_currency": market.counter,
-        "counter_decimals": market.price_decimals,
-        "minimum_order_value": "10",
-        "trading": "Enabled",
-        "instant_and_market_orders": "Enabled",
-        "description": format!("{} / {}", market.base, market.counter),
-        "market_type": if market.perpetual { "PERPETUAL" } else { "SPOT" },
-    })
 }
 
 #[derive(Deserialize)]
@@ -84,8 +71,9 @@ async fn transactions(State(rest): State<Rest>, Path(market): Path<String>, Quer
         Some(_) => return refused("Invalid time interval"),
     };
     let since = wall_micros().saturating_sub(seconds * 1_000_000);
-    let found =
-        with_desk(&rest, &market, |desk| (desk.market.clone(), desk.trades(since).copied().collect::<Vec<_>>()));
+    let found = with_market(&rest, &market, |market_state| {
+        (market_state.market.clone(), market_state.trades(since).copied().collect::<Vec<_>>())
+    });
     match found {
         Some((market, trades)) => json_text(list(&trades, |trade| transaction(&market, trade))),
         None => not_found(),
@@ -127,7 +115,7 @@ async fn order_book(
     if let Some((_, text)) = cache.get(&key) {
         return json_text(text.clone());
     }
-    match with_desk(&rest, &market, |desk| books::whole(desk, wall_micros(), group)) {
+    match rest.exchange.lock().book(&market, wall_micros(), group) {
         Some(text) => {
             if cache.len() < CACHE {
                 cache.insert(key, (Instant::now(), text.clone()));
@@ -150,10 +138,11 @@ async fn order_data(State(rest): State<Rest>, Form(since): Form<Since>) -> Respo
     let Some(pair) = since.market else { return refused("Missing market") };
     let found = {
         let state = rest.exchange.lock();
-        let mut desks = state.flow.iter().flat_map(|flow| &flow.desks);
-        desks.find(|desk| desk.market.pair() == pair).map(|desk| {
-            let events: Vec<OrderEvent> = desk.orders(wall_micros()).copied().collect();
-            (desk.market.clone(), events)
+        let mut markets = state.flow.iter().flat_map(|flow| &flow.markets);
+        let listed = |market_state: &&MarketState| !state.broadcaster.is_delisted(&market_state.market.name);
+        markets.find(|market_state| market_state.market.pair() == pair).filter(listed).map(|market_state| {
+            let events: Vec<OrderEvent> = market_state.orders(wall_micros()).copied().collect();
+            (market_state.market.clone(), events)
         })
     };
     let Some((market, mut events)) = found else { return refused("Invalid market") };
@@ -167,10 +156,12 @@ async fn order_data(State(rest): State<Rest>, Form(since): Form<Since>) -> Respo
     json_text(list(&events, |event| order_history(&market, event)))
 }
 
-fn with_desk<T>(rest: &Rest, market: &str, use_it: impl FnOnce(&Desk) -> T) -> Option<T> {
+fn with_market<T>(rest: &Rest, market: &str, use_it: impl FnOnce(&MarketState) -> T) -> Option<T> {
     let state = rest.exchange.lock();
-    let mut desks = state.flow.iter().flat_map(|flow| &flow.desks);
-    desks.find(|desk| desk.market.name == market).map(use_it)
+    let mut markets = state.flow.iter().flat_map(|flow| &flow.markets);
+    markets
+        .find(|market_state| market_state.market.name == market && !state.broadcaster.is_delisted(market))
+        .map(use_it)
 }
 
 fn list<T>(items: &[T], one: impl Fn(&T) -> String) -> String {
@@ -192,6 +183,10 @@ fn not_found() -> Response {
 }
 
 fn refused(reason: &str) -> Response {
-    let body = json!({"status": "error", "reason": reason, "code": "API0010"}).to_string();
+    json_error(reason, "API0010")
+}
+
+fn json_error(reason: &str, code: &str) -> Response {
+    let body = json!({"status": "error", "reason": reason, "code": code}).to_string();
     (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -3,13 +3,29 @@
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Bytes;
 
+use crate::broadcast::Broadcaster;
+use crate::broadcast::peer::{Command, Out};
 use crate::clock::wall_micros;
 use crate::faults::{Aimed, Fault, Garbage, Target};
-use crate::hub::Hub;
-use crate::hub::peer::{Command, Out};
 use crate::truth::Kind;
 
-impl Hub {
+/// The request to reconnect, documented in the first two forms; no capture of a real one is known.
+const RECONNECT: [&str; 4] = [
+    r#"{"event":"bts:request_reconnect","channel":"","data":""}"#,
+    r#"{"event":"bts:request_reconnect","channel":"","data":null}"#,
+    r#"{"event":"bts:request_reconnect"}"#,
+    r#"{"event":"bts:request_reconnect","channel":null,"data":{}}"#,
+];
+
+/// Control messages that a client must not take for data.
+const ODD_CONTROL: [&str; 4] = [
+    r#"{"event":"bts:error"}"#,
+    r#"{"event":"bts:error","channel":null,"data":null}"#,
+    r#"{"event":"bts:maintenance","data":[1]}"#,
+    r#"{"event":"bts:subscription_succeeded","channel":7}"#,
+];
+
+impl Broadcaster {
     /// Lets a fault happen; returns how many connections it concerns.
     pub(crate) fn inject(&mut self, aimed: &Aimed) -> usize {
         let chosen: Vec<u64> = match (&aimed.fault, aimed.target) {
@@ -17,7 +33,15 @@ impl Hub {
             (_, Target::Nth(nth)) => self.peers.keys().skip(nth.saturating_sub(1)).take(1).copied().collect(),
         };
         match (&aimed.fault, aimed.target) {
+            (Fault::OddTimes { count }, _) => self.odd_times(*count),
+            (Fault::SameKeys { count }, _) => self.same_keys(*count),
             (Fault::Down { lasting }, _) => self.down_until = Some(Instant::now() + *lasting),
+            (Fault::Delist { market }, _) => {
+                self.delisted.insert(market.clone());
+            }
+            (Fault::List { market }, _) => {
+                self.delisted.remove(market);
+            }
             (Fault::WithholdAcks { count }, Target::All) => {
                 self.withhold_acks += count;
                 return chosen.len();
@@ -36,10 +60,23 @@ impl Hub {
         match *fault {
             Fault::Cut => peer.end("cut"),
             Fault::Down { .. } => peer.end("down"),
+            // Sent to all already.
+            Fault::OddTimes { .. } | Fault::SameKeys { .. } => {}
+            // They concern the exchange.
+            Fault::Delist { .. } | Fault::List { .. } => {}
+            Fault::Rest(_) => {}
             Fault::Mute { lasting } => peer.mute(lasting.map(|lasting| now + lasting)),
+            Fault::AppMute { lasting } => peer.mute_application(lasting.map(|lasting| now + lasting)),
+            Fault::LoseHeartbeats { count } => peer.due.lose_heartbeats += count,
+            Fault::OddControl { count } => {
+                for text in ODD_CONTROL.into_iter().cycle().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+                    peer.push(Out::Control(text.into()), self.limits.bytes);
+                }
+            }
             Fault::Slow { delay, lasting } => peer.command(Command::Slow { delay, until: now + lasting }),
             Fault::Reconnect { grace } => {
-                let text = r#"{"event":"bts:request_reconnect","channel":"","data":""}"#;
+                let text = RECONNECT.into_iter().cycle().nth(self.reconnects).unwrap_or_default();
+                self.reconnects = (self.reconnects + 1) % RECONNECT.len();
                 peer.push(Out::Control(text.into()), self.limits.bytes);
                 peer.command(Command::CloseAt(now + grace));
             }

@@ -1,15 +1,15 @@
-//! One market of the flow: its traders, its pace, its chain and its history.
+//! One market of the flow: its traders, its arrivals, its chain and its history.
 
 use std::collections::VecDeque;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::event::{OrderEvent, Trade};
-use crate::flow::pace::Pace;
-use crate::flow::tape::{Chain, Fact, Ids, Tape, TradeIds};
+use crate::flow::arrivals::ArrivalProcess;
+use crate::flow::event_recorder::{Chain, EventRecorder, Fact, Ids, TradeIds};
 use crate::flow::trader::Trader;
-use crate::market::Market;
+use crate::model::event::{OrderEvent, Side, Trade};
+use crate::model::market::Market;
 
 /// A day, the exchange's longest look-back, microseconds.
 const DAY: u64 = 86_400_000_000;
@@ -18,15 +18,17 @@ const TRADE_FIRST: u32 = 92;
 
 /// One market.
 #[derive(Debug)]
-pub struct Desk {
+pub struct MarketState {
     /// Its names and decimals.
     pub market: Market,
     /// Its participants and book.
     pub trader: Trader,
     /// When it acts.
-    pub pace: Pace,
+    pub arrivals: ArrivalProcess,
     /// Draws that are no decision of a participant: times and order of frames.
     pub rng: ChaCha8Rng,
+    /// Nobody trades on it while it is delisted.
+    pub is_open: bool,
     /// Whether the book has changed since the last book frames.
     pub moved: bool,
     /// Microtimestamp of the last book frame.
@@ -38,8 +40,8 @@ pub struct Desk {
     history: usize,
 }
 
-impl Desk {
-    /// A market whose book holds `resting` orders from a minute before `micro`.
+impl MarketState {
+    /// A market whose book holds `resting` orders from a minute before `micro`, and whose history has trades of that minute.
     pub fn new(
         market: Market,
         seed: u64,
@@ -52,7 +54,7 @@ impl Desk {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7069_6e67);
         let mut trader = Trader::new(&market, seed, resting);
         trader.prefill(resting, || ids.order(micro.saturating_sub(60_000_000)));
-        let pace = Pace::new(market.orders_per_second * rate, &mut rng);
+        let arrivals = ArrivalProcess::new(market.orders_per_second * rate, &mut rng);
         let chain = Chain::new(market.number, micro);
         let trade_ids = match (market.perpetual, market.base.as_str()) {
             (false, _) => TradeIds::Spot,
@@ -60,17 +62,19 @@ impl Desk {
             (true, "ETH") => TradeIds::Long,
             (true, _) => TradeIds::Perpetual,
         };
+        let trades = earlier_trades(&market, ids, trade_ids, micro).take(history).collect();
         Self {
             market,
             trader,
-            pace,
+            arrivals,
+            is_open: true,
             rng,
             moved: true,
             book_micro: 0,
             chain,
             trade_ids,
             orders: VecDeque::new(),
-            trades: VecDeque::new(),
+            trades,
             history,
         }
     }
@@ -78,9 +82,12 @@ impl Desk {
     /// One action at `micro`; what it did is in `facts`, in the order in which the frames go out.
     pub fn act(&mut self, ids: &mut Ids, micro: u64, facts: &mut Vec<Fact>) {
         facts.clear();
+        if !self.is_open {
+            return self.arrivals.advance(1, &mut self.rng);
+        }
         let micro = micro / 1_000 * 1_000;
-        let mut tape = Tape { ids, chain: &mut self.chain, micro, trade_ids: self.trade_ids, facts };
-        self.trader.act(&mut tape);
+        let mut recorder = EventRecorder { ids, chain: &mut self.chain, micro, trade_ids: self.trade_ids, facts };
+        self.trader.act(&mut recorder);
         self.moved = true;
         let mut events = 0;
         for fact in facts.iter() {
@@ -97,7 +104,7 @@ impl Desk {
         } else {
             facts.sort_by_key(|fact| matches!(fact, Fact::Trade(_)));
         }
-        self.pace.advance(events, &mut self.rng);
+        self.arrivals.advance(events, &mut self.rng);
     }
 
     /// Order events of the last day that are still kept, oldest first.
@@ -109,6 +116,18 @@ impl Desk {
     pub fn trades(&self, since: u64) -> impl Iterator<Item = &Trade> {
         self.trades.iter().rev().take_while(move |trade| trade.micro >= since)
     }
+}
+
+/// Trades of the minute before `micro`: no market begins with whoever looks at it, so the history goes further back.
+fn earlier_trades(market: &Market, ids: &mut Ids, from: TradeIds, micro: u64) -> impl Iterator<Item = Trade> {
+    let micro = micro.max(60_000_000);
+    [50, 30, 10].into_iter().map(move |seconds| {
+        // Of orders as old as those that rest in the book.
+        let (buy_order_id, sell_order_id) = (ids.order(micro - 60_000_000), ids.order(micro - 60_000_000));
+        let micro = (micro - seconds * 1_000_000) / 1_000 * 1_000;
+        let (id, taker) = (ids.trade(from), Side::Buy);
+        Trade { id, taker, amount: market.usual_amount, price: market.start_price, buy_order_id, sell_order_id, micro }
+    })
 }
 
 fn keep<T>(history: &mut VecDeque<T>, item: T, most: usize) {
