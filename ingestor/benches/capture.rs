@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ use exchange_sim::{Simulator, Source};
 use futures_util::StreamExt as _;
 use ingestor::config::Config;
 use ingestor::spool::Spool;
-use ingestor::spool::record::{Content, Record};
-use ingestor::table;
+use ingestor::spool::record::{Payload, Record};
+use ingestor::store::table;
 use shared::frame::Frame;
 use shared::item::{self, Item};
 use shared::time::Micros;
@@ -81,8 +81,8 @@ fn stages(frames: &[String]) {
             .iter()
             .map(|frame| {
                 received_at += 1;
-                let content = Content::Text(frame.as_bytes().to_vec());
-                Record { received_at: Micros(received_at), connection: 1, content }
+                let payload = Payload::Text(frame.as_bytes().to_vec());
+                Record { received_at: Micros(received_at), connection: 1, payload }
             })
             .collect();
         spool.append(&records).unwrap();
@@ -114,7 +114,7 @@ fn build(spool: &Spool, from: u64) -> u64 {
             return count;
         }
         for (_, record) in &records {
-            let Content::Text(text) = &record.content else { panic!("not a frame") };
+            let Payload::Text(text) = &record.payload else { panic!("not a frame") };
             std::hint::black_box(to_item(text, record.received_at));
         }
         count += records.len() as u64;
@@ -173,8 +173,7 @@ async fn whole_daemon(frames: &[String]) -> f64 {
         .await
         .unwrap();
 
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let daemon = start_daemon(&simulator.ws_url(), &engine, folder.path(), port);
+    let (daemon, address) = start_daemon(&simulator.ws_url(), &engine, folder.path());
     while simulator.subscriptions() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -184,7 +183,7 @@ async fn whole_daemon(frames: &[String]) -> f64 {
     let http = reqwest::Client::new();
     let mut received_in = None;
     loop {
-        let text = http.get(format!("http://127.0.0.1:{port}/metrics")).send().await.unwrap().text().await.unwrap();
+        let text = http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
         let metric = |name: &str| -> f64 {
             text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
         };
@@ -210,17 +209,25 @@ async fn whole_daemon(frames: &[String]) -> f64 {
     events / elapsed
 }
 
-fn start_daemon(url: &str, engine: &str, folder: &Path, port: u16) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_ingestor"))
+/// The daemon, and where it serves its metrics.
+fn start_daemon(url: &str, engine: &str, folder: &Path) -> (Child, String) {
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_ingestor"))
         // As in infra/systemd.
         .env("MALLOC_ARENA_MAX", "2")
         .args(["--url", url, "--endpoint-url", engine, "--channels", "live_orders_btcusd"])
         .arg("--spool-dir")
         .arg(folder.join("spool"))
-        .args(["--listen", &format!("127.0.0.1:{port}"), "--spool-max", "16GiB"])
-        .stderr(Stdio::null())
+        .args(["--listen", "127.0.0.1:0", "--spool-max", "16GiB"])
+        .env("BITSTAMP_LOG", "info")
+        .stderr(Stdio::piped())
         .spawn()
-        .unwrap()
+        .unwrap();
+    let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address =
+        log.find_map(|line| Some(line.split_once(": listening address=")?.1.to_owned())).expect("the daemon listens");
+    // Read to its end, so that nobody waits for room in the pipe.
+    std::thread::spawn(move || log.for_each(drop));
+    (daemon, address)
 }
 
 fn stop(mut daemon: Child) {

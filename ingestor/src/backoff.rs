@@ -5,14 +5,14 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-/// Exponential waits with full jitter: each is drawn evenly between zero and a ceiling that doubles up to a cap.
+/// Exponential backoff with full jitter: each wait is drawn evenly between zero and a ceiling that doubles up to a cap.
 #[derive(Debug)]
 pub struct Backoff {
     inner: ExponentialBackoff,
 }
 
 impl Backoff {
-    /// `first`: the ceiling of the first wait; `cap`: the highest ceiling.
+    /// Creates a backoff. `first`: ceiling of the first wait; `cap`: highest ceiling.
     #[must_use]
     pub fn new(first: Duration, cap: Duration) -> Backoff {
         // The crate draws from interval * (1 - factor) to interval * (1 + factor), so half the ceiling is its interval.
@@ -28,7 +28,7 @@ impl Backoff {
         Backoff { inner }
     }
 
-    /// The next wait.
+    /// Returns the next wait.
     pub fn wait(&mut self) -> Duration {
         self.inner.next_backoff().unwrap_or(self.inner.max_interval * 2)
     }

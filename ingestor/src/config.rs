@@ -1,3 +1,5 @@
+//! Settings from file, environment and flags; every fault is reported at once.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -5,173 +7,89 @@ use std::time::Duration;
 
 use shared::channel::Channel;
 
+use crate::clock::Wall;
 use crate::config::layers::Layers;
-use crate::liveness;
+use crate::config::storage::Storages;
+use crate::config::values::{channel, every, lease, message_size, origin, rest_url, table_name};
 
-/// The three places a setting may come from, laid over each other.
 pub mod layers;
-
-/// Sizes and durations as people write them.
+pub mod liveness;
+mod settings;
+pub mod storage;
 pub mod units;
+mod values;
 
-/// One setting: how it is named in the file, what it means, what it is where nobody sets it.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Its name in the file; as a flag `--` and the name with dashes, in the environment `BITSTAMP_LIVE_` and the name in
-    /// capitals.
-    pub key: &'static str,
-    /// What it holds, for `--help`.
-    pub value: &'static str,
-    /// Its value where nobody sets it, as text; empty: none.
-    pub default: &'static str,
-    /// What it means, for `--help`.
-    pub help: &'static str,
-}
+pub use crate::config::settings::{Faults, SETTINGS, Setting};
 
-const fn setting(key: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { key, value, default, help }
-}
-
-/// Every setting.
-pub const SETTINGS: [Setting; 23] = [
-    setting(
-        "channels",
-        "NAME,NAME",
-        "live_trades_btcusd,live_orders_btcusd,live_trades_ethusd,live_orders_ethusd",
-        "Channels to capture, e.g. live_trades_btcusd,live_orders_*; `*` is every market",
-    ),
-    setting("url", "URL", "wss://ws.bitstamp.net", "The exchange's WebSocket"),
-    setting(
-        "rest_url",
-        "URL",
-        "https://www.bitstamp.net/api/v2",
-        "The exchange's REST API: checks markets, expands wildcards, fills gaps; empty: none of these",
-    ),
-    setting(
-        "connections",
-        "NUMBER",
-        "2",
-        "Connections that each carry every channel, so that any one may fail without a missing event; 1 to 4",
-    ),
-    setting(
-        "max_age",
-        "TIME",
-        "24h",
-        "A connection older than this is replaced; its successor is confirmed before it is closed",
-    ),
-    setting(
-        "fill_after",
-        "TIME",
-        "2min",
-        "So long after a gap what was missed is fetched over REST; not sooner than another daemon would have written it",
-    ),
-    setting(
-        "lease",
-        "TIME",
-        "0s",
-        "Daemons that set it write in turn: the others only spool, and take over when the one is silent for this long; \
-         0s: no turns, every daemon writes; at least 2s",
-    ),
-    setting("table", "NAME", shared::table::DEFAULT_TABLE, "The DynamoDB table"),
-    setting("region", "REGION", "", "The table's AWS region [default: the AWS SDK's own order of places]"),
-    setting("endpoint_url", "URL", "", "Another DynamoDB endpoint, e.g. http://127.0.0.1:8000"),
-    setting("spool_dir", "FOLDER", "spool", "Where frames are kept until they are in the table"),
-    setting("spool_max", "SIZE", "2GiB", "Intake stops, and says so, when the spool holds this much; at least 16MiB"),
-    setting("sync_every", "TIME", "25ms", "At most this long between a frame's arrival and the fsync that covers it"),
-    setting("max_message", "SIZE", "1MiB", "A larger message is refused and its connection renewed"),
-    setting("confirm_within", "TIME", "10s", "A subscription that is not confirmed in this time is repeated"),
-    setting("ping_every", "TIME", "1s", "Between two pings"),
-    setting("heartbeat_every", "TIME", "5s", "Between two bts:heartbeat messages"),
-    setting(
-        "answer_within",
-        "TIME",
-        "2s",
-        "A connection that leaves a ping or heartbeat unanswered for this time is renewed",
-    ),
-    setting("linger", "TIME", "20ms", "How long an item may wait for others to fill its batch"),
-    setting(
-        "writers",
-        "NUMBER",
-        "16",
-        "At most this many requests to the table at once; fewer while it throttles; 1 to 256",
-    ),
-    setting(
-        "request_timeout",
-        "TIME",
-        "5s",
-        "A request to the table that takes longer is sent again, with twice the time",
-    ),
-    setting("listen", "ADDRESS", "127.0.0.1:9464", "Where /metrics and /health are served"),
-    setting(
-        "stop_within",
-        "TIME",
-        "8s",
-        "How long a stop may take to drain the spool; what is left is written after the next start",
-    ),
-];
-
-/// Where the daemon gets everything it may decide on.
+/// The daemon's configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to subscribe to; not empty, no name twice; a market `*` is every market.
+    /// Channels to subscribe to; not empty, each once. The market `*` stands for every market.
     pub channels: Vec<Channel>,
-    /// The exchange's WebSocket, `ws://` or `wss://`.
+    /// URL of the exchange's WebSocket, `ws://` or `wss://`.
     pub url: String,
-    /// The exchange's REST API, `http://` or `https://`, without a slash at the end.
+    /// URL of the exchange's REST API, `http://` or `https://`, without a slash at the end.
     pub rest_url: Option<String>,
-    /// How many connections carry every channel.
+    /// Interval between two readings of the exchange's list of markets.
+    pub markets_every: Duration,
+    /// Number of connections that each carry every channel.
     pub connections: u32,
-    /// How old a connection may become.
+    /// Age at which a connection is replaced.
     pub max_age: Duration,
-    /// How long after a gap what was missed is fetched.
+    /// Delay between a gap's end and its filling over REST.
     pub fill_after: Duration,
-    /// How long the lease to write lasts, if daemons take turns.
+    /// Interval between two comparisons of the exchange's trades with the table; `None`: never.
+    pub audit_every: Option<Duration>,
+    /// Interval between two stored order books of a channel of order events; `None`: never.
+    pub snapshot_every: Option<Duration>,
+    /// Length of the lease, if daemons write in turn.
     pub lease: Option<Duration>,
-    /// The DynamoDB table.
+    /// Name of the daemon that items carry.
+    pub origin: Option<String>,
+    /// Interval between two ledger entries of a channel's captured time.
+    pub ledger_every: Duration,
+    /// Name of the DynamoDB table.
     pub table: String,
-    /// Its region, unless the SDK is to find one.
+    /// How the events of each channel are stored.
+    pub storage: Storages,
+    /// Time from a block's first event, when it is read from the spool, to the block's end.
+    pub block_age: Duration,
+    /// AWS region of the table; `None`: the SDK finds one.
     pub region: Option<String>,
-    /// Another endpoint than the region's.
+    /// DynamoDB endpoint in place of the region's.
     pub endpoint_url: Option<String>,
-    /// The spool's folder.
+    /// Folder of the spool, absolute.
     pub spool_dir: PathBuf,
-    /// The spool's bound, in bytes of frames.
+    /// Size at which the spool is full, in bytes of frames.
     pub spool_max: u64,
-    /// The longest wait between arrival and fsync.
+    /// Longest wait between a frame's arrival and the fsync that covers it.
     pub sync_every: Duration,
-    /// The largest message taken from the exchange, in bytes.
+    /// Size of the largest message accepted from the exchange, in bytes.
     pub max_message: usize,
-    /// How long a subscription may stay unconfirmed.
+    /// Time after which an unconfirmed subscription is repeated.
     pub confirm_within: Duration,
-    /// How liveness is judged.
+    /// Limits by which a connection counts as dead.
     pub liveness: liveness::Limits,
-    /// How long an item waits for its batch.
+    /// Longest wait of an item for others to fill its batch.
     pub linger: Duration,
-    /// The most requests to the table at once.
+    /// Largest number of requests to the table in flight.
     pub writers: usize,
-    /// How long one request may take.
+    /// Timeout of a request to the table.
     pub request_timeout: Duration,
-    /// Where metrics and health are served.
+    /// Address of `/metrics` and `/health`.
     pub listen: SocketAddr,
-    /// How long a stop may take.
+    /// Time that a stop may take.
     pub stop_within: Duration,
-}
-
-/// Everything that is wrong with a configuration, each fault in one line.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} in the configuration:\n  - {}", count(.0.len()), .0.join("\n  - "))]
-pub struct Faults(pub Vec<String>);
-
-fn count(faults: usize) -> String {
-    if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") }
+    /// Source of the machine's time; tests set another one.
+    pub wall: Wall,
 }
 
 impl Config {
-    /// Reads the settings. `flags` by key, `environment` by variable, `file` as TOML with the name it is known by.
+    /// Reads the settings. `flags` by key, `environment` by variable, `file` as TOML with its name for messages.
     ///
     /// # Errors
     ///
-    /// [`Faults`]: all of them, so that one run is enough to mend a configuration.
+    /// Returns all [`Faults`], so that one run is enough to mend a configuration.
     pub fn read(
         flags: &BTreeMap<String, String>,
         environment: &BTreeMap<String, String>,
@@ -179,23 +97,32 @@ impl Config {
     ) -> Result<Config, Faults> {
         let mut layers = Layers::new(flags, environment, file);
         let config = Config {
-            channels: layers.list("channels", |name| name.parse::<Channel>().map_err(|error| error.to_string())),
+            channels: layers.list("channels", channel),
             url: layers.get("url", |text| match text.starts_with("ws://") || text.starts_with("wss://") {
                 true => Ok(text.to_owned()),
                 false => Err("expected ws:// or wss:// and a host".to_owned()),
             }),
             rest_url: layers.get("rest_url", rest_url),
+            markets_every: layers.get("markets_every", units::duration(Duration::from_millis(100), DAY)),
             connections: layers.get("connections", |text| {
                 text.parse().map_err(|_| "expected a whole number".to_owned()).and_then(|n| units::within(n, 1, 4))
             }),
             // The exchange closes connections after 90 days; one day less leaves room for the replacement.
             max_age: layers.get("max_age", units::duration(Duration::from_secs(1), DAY * 89)),
             fill_after: layers.get("fill_after", units::duration(Duration::from_secs(1), DAY / 2)),
+            audit_every: layers.get("audit_every", every),
+            snapshot_every: layers.get("snapshot_every", every),
             lease: layers.get("lease", lease),
+            origin: layers.get("origin", origin),
+            // Readers rely on entries of captured time that are at most a minute long.
+            ledger_every: layers.get("ledger_every", units::duration(Duration::from_secs(1), Duration::from_secs(60))),
             table: layers.get("table", table_name),
+            storage: layers.get("storage", Storages::read),
+            // A block spans at most ten seconds of the exchange's time (`shared::block::stored::SPAN`).
+            block_age: layers.get("block_age", units::duration(Duration::from_millis(100), Duration::from_secs(10))),
             region: layers.optional("region"),
             endpoint_url: layers.optional("endpoint_url"),
-            spool_dir: layers.get("spool_dir", |text| Ok(PathBuf::from(text))),
+            spool_dir: layers.get("spool_dir", |text| std::path::absolute(text).map_err(|error| error.to_string())),
             spool_max: layers
                 .get("spool_max", |text| units::size(text).and_then(|n| units::within(n, 16 << 20, 1 << 50))),
             sync_every: layers.get("sync_every", units::duration(Duration::ZERO, Duration::from_secs(1))),
@@ -215,7 +142,11 @@ impl Config {
                 text.parse().map_err(|_| "expected an address and a port like 127.0.0.1:9464".to_owned())
             }),
             stop_within: layers.get("stop_within", units::duration(Duration::ZERO, MINUTES)),
+            wall: Wall::System,
         };
+        if let Some(name) = config.storage.without_effect(&config.channels) {
+            layers.fault("storage", &format!("`{name}` is none of the channels"));
+        }
         layers.finish()?;
         Ok(config)
     }
@@ -223,38 +154,6 @@ impl Config {
 
 const MINUTES: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(86_400);
-
-fn rest_url(text: &str) -> Result<Option<String>, String> {
-    match text.is_empty() {
-        true => Ok(None),
-        false if text.starts_with("http://") || text.starts_with("https://") => {
-            Ok(Some(text.trim_end_matches('/').to_owned()))
-        }
-        false => Err("expected http:// or https:// and a host".to_owned()),
-    }
-}
-
-fn lease(text: &str) -> Result<Option<Duration>, String> {
-    match units::duration(Duration::ZERO, MINUTES)(text)? {
-        Duration::ZERO => Ok(None),
-        // Four beats and their requests must fit into it.
-        _ => units::duration(Duration::from_secs(2), MINUTES)(text).map(Some),
-    }
-}
-
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>)
-fn table_name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if (3..=255).contains(&text.len()) && text.chars().all(allowed) {
-        return Ok(text.to_owned());
-    }
-    Err("expected 3 to 255 letters, digits, `_`, `-` or `.`".to_owned())
-}
-
-fn message_size(text: &str) -> Result<usize, String> {
-    let bytes = units::size(text).and_then(|bytes| units::within(bytes, 64 << 10, 64 << 20))?;
-    usize::try_from(bytes).map_err(|error| error.to_string())
-}
 
 #[cfg(test)]
 mod tests {
@@ -313,6 +212,20 @@ mod tests {
         assert!(faults[1].contains("`live_orders_btcusd` stands twice"), "{faults:#?}");
         let Faults(faults) = Config::read(&map(&[("channels", " ")]), &map(&[]), None).unwrap_err();
         assert!(faults[0].contains("names nothing"), "{faults:#?}");
+    }
+
+    #[test]
+    fn a_mistyped_family_is_named_with_the_right_one() {
+        for (name, right) in [
+            ("live_trade_btcusd", "live_trades_btcusd"),
+            ("live_order_btcusd-perp", "live_orders_btcusd-perp"),
+            ("diff_orderbook_ethusd", "diff_order_book_ethusd"),
+        ] {
+            let Faults(faults) = Config::read(&map(&[("channels", name)]), &map(&[]), None).unwrap_err();
+            assert!(faults[0].contains(&format!("did you mean `{right}`")), "{faults:#?}");
+        }
+        let unknown = map(&[("channels", "live_something_btcusd,announcements,private-my_orders_btcusd-1")]);
+        assert_eq!(Config::read(&unknown, &map(&[]), None).unwrap().channels.len(), 3);
     }
 
     #[test]

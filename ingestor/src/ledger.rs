@@ -1,260 +1,223 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! What the daemon captured and missed: from the records of the spool to the coverage entries of the table.
+//!
+//! The shipper hands in a [`LedgerInput`] for each record that the position passes; the ledger answers with entries to be written. Each states
+//! an interval of one channel and whether it is captured or a gap. [`gap_queue`] tells the gap filler of new gaps.
 
-use serde::{Deserialize, Serialize};
-use shared::coverage::{LONGEST, Record, State, Stretch};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use shared::coverage::LONGEST;
 
 use crate::ledger::chain::Chain;
-use crate::ledger::run::{Line, Run};
-use crate::spool::record::Story;
+use crate::ledger::interval::ConnectionState;
+use crate::ledger::state::LedgerState;
+use crate::spool::record::ConnectionEvent;
 
-pub use crate::ledger::entry::{Entry, Mark};
+pub use crate::ledger::entry::{LedgerEntry, LedgerInput};
+pub use crate::ledger::interval::pieces;
 
-/// What goes in and what comes out.
-mod entry;
-
-/// What the connections prove of a channel.
-mod run;
-
-/// What the exchange's own chain of order events proves of a channel.
 mod chain;
+mod decide;
+mod entry;
+pub mod gap_queue;
+mod interval;
+mod skew;
+mod state;
 
-/// What of a connection's end or a restart is said where nothing better is known.
-const NOT_RUNNING: &str = "the daemon was not running";
+/// How often a channel is entered in the channel list while it is subscribed anew, in microseconds of the daemon's clock.
+const LISTED_EVERY: u64 = 86_400_000_000;
 
-/// Which stretches of which channel are complete, worked out from the records of the spool in their order and from nothing
-/// else: what stands in it follows from what is stored.
+/// Works out which intervals of each channel are complete, from the records of the spool in their order and from
+/// nothing else.
 ///
-/// - A connection has delivered everything that was sent from the confirmation of a subscription to the last heartbeat that
-///   was answered. The union over the connections counts.
-/// - Times of events are the exchange's, times of connections the daemon's: both ends of a union are drawn in by
-///   two seconds, for the way from the exchange and for what the two clocks differ.
-/// - Order events name their predecessor. Where they do, only an unbroken chain is called captured, and a chain that goes on
-///   over a lost connection proves that nothing was sent meanwhile.
+/// - A connection has delivered everything that was sent from the confirmation of a subscription to the last answered
+///   heartbeat. A covered interval is the union over the connections.
+/// - Times of events are the exchange's, times of connections the daemon's. The events measure the skew of the two clocks;
+///   nothing is entered before the first measurement. Both ends of a covered interval are drawn in by two seconds more, for
+///   the way from the exchange. When the daemon's clock is set or the daemon restarts, the interval ends and the measurement
+///   begins again.
+/// - Order events name their predecessor. If they do, only an unbroken chain is captured, and a chain that goes on over a
+///   lost connection proves that nothing was sent meanwhile.
 ///
-/// It is applied when the spool's position passes a record, and saved with the position. So it never speaks of an event that
-/// is neither in the table nor in the quarantine, and a crash changes nothing that it would say.
+/// The ledger is applied when the spool's position passes a record, and saved with the position. So every event in a captured
+/// interval is in the table or in the quarantine, and a crash changes no entry.
 #[derive(Debug)]
 pub struct Ledger {
     daemon: String,
     configured: BTreeSet<String>,
-    book: Book,
-    /// So many of the outbox's last entries were not taken yet.
+    state: LedgerState,
+    /// Interval between two entries of captured time, in microseconds of the daemon's clock.
+    every: u64,
+    /// Number of the outbox's last entries that were not taken yet.
     fresh: usize,
     changed: bool,
 }
 
-/// What is saved.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Book {
-    /// When the last story happened, by the daemon's clock.
-    now: u64,
-    /// Minutes since the Unix epoch, of the last entry of all channels.
-    minute: u64,
-    lines: BTreeMap<u32, Line>,
-    tracks: BTreeMap<String, Track>,
-    /// Entries that are not known to be in the table.
-    outbox: Vec<Entry>,
-}
-
-/// One channel.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Track {
-    /// The last moment that was entered, or that nothing can be said of; zero before the first.
-    done: u64,
-    /// Whether anything was entered.
-    #[serde(default)]
-    entered: bool,
-    /// Events since the last entry.
-    frames: u64,
-    /// Why it is not connected, or was not a moment ago, and since when.
-    reason: Option<(String, u64)>,
-    run: Option<Run>,
-    chain: Option<Chain>,
-}
-
 impl Ledger {
-    /// A ledger that goes on where `saved` ended; `channels` are subscribed to from now on.
+    /// Creates a ledger that continues where `saved` ended, unless that was of another table. `channels`: those that
+    /// are configured. `table`: its name and what tells it from a table of the same name elsewhere.
     ///
     /// # Errors
     ///
-    /// `saved` is not what [`Ledger::save`] wrote.
+    /// Fails if `saved` is not what [`Ledger::save`] wrote.
     pub fn new<'a>(
         daemon: String,
+        table: &str,
         channels: impl IntoIterator<Item = &'a str>,
         saved: Option<&[u8]>,
     ) -> Result<Ledger, serde_json::Error> {
-        let book: Book = saved.map(serde_json::from_slice).transpose()?.unwrap_or_default();
+        let mut state: LedgerState = saved.map(serde_json::from_slice).transpose()?.unwrap_or_default();
+        state.turn_to(table);
+        state.forget_impossible_times();
         let configured = channels.into_iter().map(str::to_owned).collect();
-        let fresh = book.outbox.len();
-        Ok(Ledger { daemon, configured, book, fresh, changed: false })
+        let fresh = state.outbox.len();
+        Ok(Ledger { daemon, configured, state, every: LONGEST, fresh, changed: false })
     }
 
-    /// What must be saved with the spool's position, if anything has changed that would be missed.
+    /// Sets the interval between two entries of captured time, a minute at most; without it, it is a minute.
+    #[must_use]
+    pub fn entered_every(self, every: Duration) -> Ledger {
+        let every = u64::try_from(every.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
+        Ledger { every, ..self }
+    }
+
+    /// Returns the daemon's time minus the exchange's, in microseconds, measured by the quickest of the latest events;
+    /// `None` before the first.
+    #[must_use]
+    pub fn skew(&self) -> Option<i64> {
+        self.state.skew.least()
+    }
+
+    /// Returns the state to be saved with the spool's position; `None` if nothing has changed that would be missed.
     pub fn save(&mut self) -> Option<Vec<u8>> {
         std::mem::take(&mut self.changed)
-            .then(|| serde_json::to_vec(&self.book).expect("numbers, strings and maps always become json"))
+            .then(|| serde_json::to_vec(&self.state).expect("numbers, strings and maps always become json"))
     }
 
-    /// What is to be written and not yet known to be in the table.
+    /// Returns the entries that are not known to be in the table yet.
     #[must_use]
-    pub fn outbox(&self) -> &[Entry] {
-        &self.book.outbox
+    pub fn outbox(&self) -> &[LedgerEntry] {
+        &self.state.outbox
     }
 
-    /// What is to be written and was not taken before.
-    pub fn take(&mut self) -> Vec<Entry> {
-        let taken = self.book.outbox.len() - std::mem::take(&mut self.fresh);
-        self.book.outbox.iter().skip(taken).cloned().collect()
+    /// Returns how many entries of the channel list are not known to be in the table yet.
+    #[must_use]
+    pub fn registering(&self) -> usize {
+        self.state.outbox.iter().filter(|entry| matches!(entry, LedgerEntry::Channel(..))).count()
     }
 
-    /// An entry is in the table.
-    pub fn settle(&mut self, entry: &Entry) {
-        self.book.outbox.retain(|waiting| waiting != entry);
+    /// Returns the entries to be written that were not taken before.
+    pub fn take(&mut self) -> Vec<LedgerEntry> {
+        let taken = self.state.outbox.len() - std::mem::take(&mut self.fresh);
+        self.state.outbox.iter().skip(taken).cloned().collect()
+    }
+
+    /// Notes that an entry is in the table.
+    pub fn settle(&mut self, entry: &LedgerEntry) {
+        self.state.outbox.retain(|waiting| waiting != entry);
         self.changed = true;
     }
 
-    /// The spool's position passed a record.
-    pub fn apply(&mut self, mark: Mark) {
-        let before = self.book.outbox.len();
-        self.note(mark);
-        self.fresh += self.book.outbox.len() - before;
+    /// Applies a record that the spool's position passed.
+    pub fn apply(&mut self, input: LedgerInput) {
+        let before = self.state.outbox.len();
+        self.apply_input(input);
+        self.fresh += self.state.outbox.len() - before;
     }
 
-    fn note(&mut self, mark: Mark) {
-        match mark {
-            Mark::Event(channel, time, ids) => {
-                let track = self.book.tracks.entry(channel).or_default();
-                track.frames += 1;
+    fn apply_input(&mut self, input: LedgerInput) {
+        match input {
+            LedgerInput::Event(channel, time, ids, received) => {
+                // A time from before the clock was set measures the skew that was.
+                let received = received.filter(|received| *received >= self.state.clock_set);
+                let begun = received.map_or_else(Vec::new, |received| self.measure(received, time));
+                let known = self.state.channels.entry(channel).or_default();
+                known.frames += 1;
                 if let Some((id, before)) = ids {
-                    match &mut track.chain {
-                        Some(chain) => chain.link(id, before, time, self.book.now),
+                    match &mut known.chain {
+                        Some(chain) => chain.link(id, before, time, self.state.now),
                         None => {
                             // The chain says of its first seconds what the connection cannot prove.
-                            track.done = if track.entered { track.done.max(time) } else { time };
-                            track.chain = Some(Chain::new(id, time));
+                            known.done = if known.entered { known.done.max(time) } else { time };
+                            known.chain = Some(Chain::new(id, time));
                         }
                     }
                 }
+                for channel in begun {
+                    self.enter(&channel, self.state.now);
+                }
             }
-            Mark::Story(connection, at, story) => {
+            LedgerInput::ConnectionEvent(connection, at, event) => {
                 self.changed = true;
-                self.book.now = at;
-                self.story(connection, at, story);
-                if at / LONGEST > self.book.minute {
-                    self.book.minute = at / LONGEST;
+                if matches!(event, ConnectionEvent::ClockSet { .. }) {
+                    self.state.clock_set = self.state.clock_set.max(at);
+                }
+                // The intake notes a step before all records that it has in hand, also those stamped before the step: an hour's
+                // step would make an hour of a subscription that was confirmed a moment ago.
+                let at = at.max(self.state.clock_set);
+                if matches!(event, ConnectionEvent::Started | ConnectionEvent::ClockSet { .. }) {
+                    self.end_covered_intervals(&event, at);
+                }
+                self.state.now = at;
+                self.apply_event(connection, at, event);
+                if at / self.every > self.state.entered / self.every {
+                    self.state.entered = at;
                     self.enter_all(at);
                 }
             }
         }
     }
 
-    fn story(&mut self, connection: u32, at: u64, story: Story) {
-        match story {
-            Story::Connected => {
-                self.book.lines.insert(connection, Line::default());
+    /// Measures by an event. Returns the channels whose intervals begin with it.
+    fn measure(&mut self, received: u64, time: u64) -> Vec<String> {
+        let slower = self.state.skew.note(received, time);
+        let connections = self.state.connections.values_mut();
+        let begun: Vec<_> = connections.flat_map(|connection| connection.note(received, time)).collect();
+        // A crash must not forget either.
+        self.changed |= slower || !begun.is_empty();
+        begun
+    }
+
+    fn apply_event(&mut self, connection: u32, at: u64, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::Connected => {
+                self.state.connections.insert(connection, ConnectionState::default());
             }
-            Story::Subscribed { channel } => {
-                let was_live = run::is_live(&self.book.lines, &channel);
-                if let Some(line) = self.book.lines.get_mut(&connection) {
-                    line.channels.insert(channel.clone(), at);
+            ConnectionEvent::Subscribed { channel } => {
+                let was_live = interval::is_live(&self.state.connections, &channel);
+                if let Some(connection) = self.state.connections.get_mut(&connection) {
+                    connection.confirm(channel.clone(), at);
                 }
-                if !self.book.tracks.contains_key(&channel) {
-                    self.book.outbox.push(Entry::Channel(channel.clone(), at));
-                    self.book.tracks.insert(channel.clone(), Track::default());
+                let known = self.state.channels.entry(channel.clone()).or_default();
+                // The table may be another one under the same name: an entry a day costs a write unit.
+                if at >= known.listed.saturating_add(LISTED_EVERY) {
+                    known.listed = at;
+                    self.state.outbox.push(LedgerEntry::Channel(channel.clone(), at));
                 }
                 if !was_live {
                     self.enter(&channel, at);
                 }
             }
-            Story::Proved { through } => {
-                if let Some(line) = self.book.lines.get_mut(&connection) {
-                    line.proved = through;
+            ConnectionEvent::Proved { through } => {
+                if let Some(connection) = self.state.connections.get_mut(&connection) {
+                    connection.proved = through;
                 }
             }
-            Story::Lost { reason } => self.lost(connection, at, &reason),
-            Story::Started => {
-                self.enter_all(at);
-                for connection in self.book.lines.keys().copied().collect::<Vec<_>>() {
-                    self.lost(connection, at, NOT_RUNNING);
-                }
-                self.book.lines.clear();
-                // What is not configured any more is not missing.
-                self.book.tracks.retain(|channel, _| self.configured.contains(channel));
+            ConnectionEvent::Lost { reason } => self.lost(connection, at, &reason),
+            // What is not configured any more is not missing.
+            ConnectionEvent::Started => {
+                self.state.channels.retain(|channel, _| is_configured(&self.configured, channel));
+                self.state.channels.values_mut().for_each(|known| known.listed = 0);
             }
+            ConnectionEvent::ClockSet { .. } => {}
             // The sockets close and say why.
-            Story::IntakeStopped | Story::IntakeResumed => {}
-        }
-    }
-
-    /// A connection ended: what it carried alone has a gap from here.
-    fn lost(&mut self, connection: u32, at: u64, reason: &str) {
-        let Some(line) = self.book.lines.get_mut(&connection).filter(|line| line.ended.is_none()) else { return };
-        line.ended = Some(at);
-        for channel in line.channels.keys().cloned().collect::<Vec<_>>() {
-            if run::is_live(&self.book.lines, &channel) {
-                continue;
-            }
-            let Some(track) = self.book.tracks.get_mut(&channel) else { continue };
-            track.reason = Some((reason.to_owned(), at));
-            self.enter(&channel, at);
-        }
-    }
-
-    fn enter_all(&mut self, now: u64) {
-        for channel in self.book.tracks.keys().cloned().collect::<Vec<_>>() {
-            self.enter(&channel, now);
-        }
-        run::forget(&mut self.book.lines, now);
-    }
-
-    /// Enters what is certain of a channel by now.
-    fn enter(&mut self, channel: &str, now: u64) {
-        let Book { lines, tracks, outbox, .. } = &mut self.book;
-        let Some(track) = tracks.get_mut(channel) else { return };
-        let first = track.done == 0;
-        let live = run::is_live(lines, channel);
-        let mut found = run::advance(&mut track.run, lines, channel, now);
-        if let Some(chain) = &mut track.chain {
-            // A chain may go on over a short loss: then nothing was sent meanwhile.
-            found = chain.advance(live, !run::was_live(lines, channel, now), now);
-        }
-        for (through, state) in found {
-            let from = track.done + 1;
-            if through < from {
-                continue;
-            }
-            track.done = through;
-            // Before the first moment nothing is known, which is not a gap.
-            if first && state == State::Gap {
-                continue;
-            }
-            track.entered = true;
-            let default = if track.chain.is_some() { chain::BROKEN } else { run::UNPROVED };
-            let reason = track.reason.as_ref().map_or(default, |(reason, _)| reason);
-            let reason = (state == State::Gap).then(|| reason.to_owned());
-            for (from, through) in pieces(from, through, state) {
-                let frames = if state == State::Captured { std::mem::take(&mut track.frames) } else { 0 };
-                let stretch = Stretch { from, through, state, reason: reason.clone() };
-                let record = Record { daemon: self.daemon.clone(), channel: channel.to_owned(), stretch, frames };
-                outbox.push(Entry::Stretch(record));
-            }
-        }
-        let settled =
-            |chain: &Chain| chain.is_whole() && track.reason.as_ref().is_none_or(|(_, at)| at + chain::SETTLE < now);
-        if live && track.chain.as_ref().is_none_or(settled) {
-            track.reason = None;
+            ConnectionEvent::IntakeStopped | ConnectionEvent::IntakeResumed => {}
         }
     }
 }
 
-/// Cuts a stretch, unless it is a gap, to the length that readers rely on.
-pub fn pieces(from: u64, through: u64, state: State) -> impl Iterator<Item = (u64, u64)> {
-    let length = if state == State::Gap { u64::MAX } else { LONGEST };
-    let mut next = Some(from);
-    std::iter::from_fn(move || {
-        let from = next.take()?;
-        let end = from.saturating_add(length - 1).min(through);
-        next = (end < through).then_some(end + 1);
-        Some((from, end))
-    })
+/// Returns true for a channel that is configured by its name or by a wildcard of its family.
+fn is_configured(configured: &BTreeSet<String>, channel: &str) -> bool {
+    let every = channel.rsplit_once('_').map(|(family, _)| format!("{family}_*"));
+    configured.contains(channel) || every.is_some_and(|every| configured.contains(&every))
 }

@@ -1,12 +1,16 @@
-//! What was received and is not yet in the table, on disk.
+//! The queue on disk between the sockets and the table.
+//!
+//! Records come from the intake, which appends and fsyncs them, and leave to the shipper, which acknowledges them once they are in the table or
+//! in the quarantine.
 //!
 //! # Format (version 1, a fjall database)
 //!
 //! - keyspaces `segment-<first sequence, 20 digits>`: key = sequence (u64, big endian), value = [`crate::spool::record`]; sequences rise by
-//!   one without a hole across segments;
+//!   one across segments, without a gap;
 //! - keyspace `meta`: `format` = 1; `position` = the first sequence that is not settled; `clock` = the latest received time;
 //!   `bytes-<segment>` = what a full segment holds; `daemon` = whose it is; `ledger` = [`crate::ledger`] as of the position;
-//! - keyspace `quarantine`: [`crate::spool::quarantine`].
+//! - keyspace `quarantine`: [`crate::spool::quarantine`];
+//! - keyspace `blocks`: [`crate::spool::blocks`].
 //!
 //! # What happens
 //!
@@ -22,118 +26,73 @@
 //! failed write or fsync is final: the process ends and recovers by opening again.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, PersistMode};
 use shared::time::Micros;
 use tokio::sync::watch;
 
-use crate::spool::meta::{get_number, identity};
+use crate::spool::blocks::KeptBlocks;
+use crate::spool::occupancy::Occupancy;
 use crate::spool::quarantine::Quarantine;
 use crate::spool::record::Record;
 use crate::spool::segment::Segments;
 
-/// Why it does not work.
+pub mod blocks;
 mod error;
-
-/// Small facts about the spool as a whole.
+pub mod line;
 mod meta;
-
-/// One record and its bytes.
-pub mod record;
-
-/// The keyspaces that hold the records.
-pub mod segment;
-
-/// What could not be stored, with the reason.
+mod occupancy;
+mod open;
+mod overflow;
 pub mod quarantine;
-
-/// Reading through a spool at rest.
+pub mod record;
+pub mod segment;
 mod walk;
 
 pub use crate::spool::error::SpoolError;
 
-const FORMAT: u64 = 1;
-
-/// The spool. One intake appends and syncs; one shipper reads and acknowledges.
+/// The spool: a queue on disk. One intake appends and syncs; one shipper reads and acknowledges.
 pub struct Spool {
     database: Database,
     meta: Keyspace,
     quarantine: Quarantine,
+    /// The segments; locked during a write to the disk.
     segments: Mutex<Segments>,
+    /// Blocks that may not be in the table yet; locked during a write to the disk.
+    blocks: Mutex<KeptBlocks>,
+    occupancy: Occupancy,
     max_bytes: u64,
-    /// The first sequence that is not durable yet.
+    /// First sequence that is not durable yet.
     durable: watch::Sender<u64>,
-    /// The first sequence that is not settled yet.
+    /// First sequence that is not settled yet.
     position: watch::Sender<u64>,
     clock: Mutex<Micros>,
     daemon: String,
 }
 
 impl Spool {
-    /// Opens or creates the spool in `folder`. Takes the same memory however much is in it.
+    /// Appends records and returns their sequences. They are durable after the next [`Spool::sync`].
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] says what to do.
-    pub fn open(folder: &Path, max_bytes: u64) -> Result<Spool, SpoolError> {
-        let shown = || folder.display().to_string();
-        let database = Database::builder(folder)
-            // One worker never gets to flush while the intake writes: memory grew to 1 GB. Two are enough.
-            .worker_threads(2)
-            .cache_size(4 << 20)
-            .max_journaling_size(64 << 20)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(|source| match source {
-                fjall::Error::Locked => SpoolError::InUse(shown()),
-                source => SpoolError::Open { folder: shown(), source },
-            })?;
-        let meta = database.keyspace("meta", options).map_err(storage("opening"))?;
-        match get_number(&meta, "format")? {
-            None => meta.insert("format", FORMAT.to_be_bytes()).map_err(storage("creating"))?,
-            Some(FORMAT) => {}
-            Some(other) => return Err(SpoolError::Format(other)),
-        }
-        let position = get_number(&meta, "position")?.unwrap_or(0);
-        let segments = Segments::open(&database, &meta, position, max_bytes)?;
-        let position = position.max(segments.first());
-        let clock = Micros(get_number(&meta, "clock")?.unwrap_or(0)).max(segments.last_received()?);
-        let quarantine = Quarantine::open(&database)?;
-        let daemon = identity(&meta, folder)?;
-        database.persist(PersistMode::SyncAll).map_err(storage("opening"))?;
-        Ok(Spool {
-            durable: watch::Sender::new(segments.next()),
-            position: watch::Sender::new(position),
-            clock: Mutex::new(clock),
-            segments: Mutex::new(segments),
-            database,
-            meta,
-            quarantine,
-            max_bytes,
-            daemon,
-        })
-    }
-
-    /// Appends records; they are durable after the next [`Spool::sync`]. Returns their sequences.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError::Storage`]: final.
+    /// Returns [`SpoolError::Storage`] if the disk fails; the process must end.
     pub fn append(&self, records: &[Record]) -> Result<Range<u64>, SpoolError> {
         if let Some(latest) = records.iter().map(|record| record.received_at).max() {
             let mut clock = lock(&self.clock);
             *clock = latest.max(*clock);
         }
-        lock(&self.segments).append(&self.database, &self.meta, records)
+        let mut segments = lock(&self.segments);
+        let appended = segments.append(&self.database, &self.meta, records)?;
+        self.occupancy.note(&segments);
+        Ok(appended)
     }
 
     /// Makes everything appended so far durable.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Storage`]: final; after a failed fsync nobody knows what is on the disk.
+    /// Returns [`SpoolError::Storage`] if fsync fails; the process must end, because nobody knows what is on the disk.
     pub fn sync(&self) -> Result<(), SpoolError> {
         let next = lock(&self.segments).next();
         self.database.persist(PersistMode::SyncData).map_err(storage("syncing"))?;
@@ -141,17 +100,18 @@ impl Spool {
         Ok(())
     }
 
-    /// The first sequence that is not durable yet, and a signal when it moves.
+    /// Returns the first sequence that is not durable yet, and notifies when it moves.
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.durable.subscribe()
     }
 
-    /// Durable records from a sequence on, in order; at most `records` of them or, once there is one, `bytes`.
+    /// Reads durable records in order, beginning at a sequence: at most `records` of them or, after the first, `bytes`.
+    /// Bytes that are no record become [`record::Payload::Unreadable`].
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] if the disk or a record is damaged.
+    /// Returns [`SpoolError::Storage`] if the disk fails.
     pub fn read(&self, from: u64, records: usize, bytes: usize) -> Result<Vec<(u64, Record)>, SpoolError> {
         let durable = *self.durable.borrow();
         let segments = lock(&self.segments).covering(from..durable);
@@ -163,7 +123,7 @@ impl Spool {
                 }
                 let (key, value) = entry.into_inner().map_err(storage("reading"))?;
                 let sequence = key.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
-                let record = Record::decode(&value).map_err(|source| SpoolError::Damaged { sequence, source })?;
+                let record = Record::decode(&value).unwrap_or_else(|_| Record::unreadable(&value));
                 size += value.len();
                 result.push((sequence, record));
             }
@@ -171,18 +131,18 @@ impl Spool {
         Ok(result)
     }
 
-    /// The first sequence that is not settled, and a signal when it moves.
+    /// Returns the first sequence that is not settled yet, and notifies when it moves.
     #[must_use]
     pub fn position(&self) -> watch::Receiver<u64> {
         self.position.subscribe()
     }
 
-    /// Everything before `position` is in the table or in the quarantine: moves the position and gives back the space of
-    /// whole segments. Never moves back. `ledger` is saved with it, both or neither.
+    /// Moves the position: everything before it is in the table or in the quarantine. Deletes segments wholly before
+    /// it. Never moves back. Saves `ledger` with the position, both or neither.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Storage`]: final.
+    /// Returns [`SpoolError::Storage`] if the disk fails; the process must end.
     pub fn acknowledge(&self, position: u64, ledger: Option<&[u8]>) -> Result<(), SpoolError> {
         let moves = position > *self.position.borrow();
         if !moves && ledger.is_none() {
@@ -202,77 +162,68 @@ impl Spool {
             return Ok(());
         }
         self.position.send_replace(position);
-        lock(&self.segments).release(&self.database, &self.meta, position)
+        let mut segments = lock(&self.segments);
+        segments.release(&self.database, &self.meta, position)?;
+        self.occupancy.note(&segments);
+        Ok(())
     }
 
-    /// The ledger as it was saved last.
+    /// Returns the ledger as it was saved last.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Storage`].
+    /// Returns [`SpoolError::Storage`] if the disk fails.
     pub fn ledger(&self) -> Result<Option<Vec<u8>>, SpoolError> {
         Ok(self.meta.get("ledger").map_err(storage("reading"))?.map(|bytes| bytes.to_vec()))
     }
 
-    /// Whose records these are: the machine's name and a number that was drawn when the spool was created.
+    /// Returns the daemon's name: the machine's name and a number that was drawn when the spool was created.
     #[must_use]
     pub fn daemon(&self) -> &str {
         &self.daemon
     }
 
-    /// What could not be stored.
+    /// Returns the quarantine.
     #[must_use]
     pub fn quarantine(&self) -> &Quarantine {
         &self.quarantine
     }
 
-    /// The latest received time in it, or in what it held before.
+    /// Returns the latest received time of its records, present or past, by the daemon's clock.
     #[must_use]
     pub fn clock(&self) -> Micros {
         *lock(&self.clock)
     }
-
-    /// How many records wait.
-    #[must_use]
-    pub fn depth(&self) -> u64 {
-        lock(&self.segments).next().saturating_sub(*self.position.borrow())
-    }
-
-    /// How many bytes it holds: its segments, whole, and the quarantine.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        lock(&self.segments).bytes() + self.quarantine.bytes()
-    }
-
-    /// Whether intake must stop.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.bytes() >= self.max_bytes
-    }
-
-    /// Whether intake may go on after it had to stop: a tenth below the bound, so that it does not flutter.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.bytes() < self.max_bytes / 10 * 9
-    }
-
-    /// Its bound in bytes.
-    #[must_use]
-    pub fn max_bytes(&self) -> u64 {
-        self.max_bytes
-    }
-}
-
-/// Small memtables: what is not flushed is memory.
-fn options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default().max_memtable_size(2 << 20)
 }
 
 fn storage(doing: &'static str) -> impl Fn(fjall::Error) -> SpoolError {
     move |source| SpoolError::Storage { doing, source }
 }
 
-/// A panic elsewhere does not make the numbers behind the lock wrong.
+/// Locks a mutex, also after a panic elsewhere, which does not make the numbers behind the lock wrong.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::observe::report::Report;
+
+    /// The segments are locked while the disk is written to, however long that takes.
+    #[test]
+    fn metrics_and_health_never_wait_for_a_busy_disk() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let spool = Arc::new(Spool::open(folder.path(), 1 << 30).unwrap());
+        let report = Report::new(Arc::default(), spool.clone());
+        let writing = lock(&spool.segments);
+        let (done, waited) = mpsc::channel();
+        std::thread::spawn(move || done.send((report.metrics(), report.health())).unwrap());
+        let said = waited.recv_timeout(Duration::from_secs(60));
+        drop(writing);
+        assert!(said.unwrap().0.contains("bitstamp_spool_bytes"));
+    }
 }

@@ -1,21 +1,23 @@
+//! Lays the three sources of a setting over each other: flags over environment over file.
+
 use std::collections::BTreeMap;
 
-use crate::config::{Faults, SETTINGS};
+use crate::config::settings::{Faults, SETTINGS};
 
-/// Before a setting's name in the environment.
+/// Prefix of a setting's name in the environment.
 pub const PREFIX: &str = "BITSTAMP_LIVE_";
 
-/// Values by key with the place they come from, and the faults found so far.
+/// The values of all layers by key, each with its source, and the faults found so far.
 #[derive(Debug)]
 pub struct Layers {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, SettingValue>,
     faults: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
-struct Value {
+struct SettingValue {
     text: String,
-    /// For messages: `flag: --table`, `environment: BITSTAMP_LIVE_TABLE`, `a.toml: table`.
+    /// Source, for messages: `flag: --table`, `environment: BITSTAMP_LIVE_TABLE`, `a.toml: table`.
     place: String,
 }
 
@@ -40,7 +42,7 @@ impl Layers {
         }
         for (key, text) in flags {
             let place = format!("flag: --{}", key.replace('_', "-"));
-            layers.values.insert(key.clone(), Value { text: text.clone(), place });
+            layers.values.insert(key.clone(), SettingValue { text: text.clone(), place });
         }
         layers
     }
@@ -58,13 +60,22 @@ impl Layers {
             let text = match value {
                 toml::Value::String(text) => Some(text.clone()),
                 toml::Value::Integer(number) => Some(number.to_string()),
+                toml::Value::Table(rules) if key == "storage" => rules
+                    .iter()
+                    .map(|(name, value)| value.as_str().map(|value| format!("{name}={value}")))
+                    .collect::<Option<Vec<_>>>()
+                    .map(|rules| rules.join(",")),
                 toml::Value::Array(values) => {
                     values.iter().map(|value| value.as_str()).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
                 }
                 _ => None,
             };
             if text.is_none() && SETTINGS.iter().any(|setting| setting.key == key) {
-                let kind = if value.is_array() { "a list of strings" } else { "a string or a whole number" };
+                let kind = match value {
+                    toml::Value::Array(_) => "a list of strings",
+                    toml::Value::Table(_) if key == "storage" => "a table of strings",
+                    _ => "a string or a whole number",
+                };
                 self.faults.push(format!("{name}: `{key}` must be {kind}"));
                 // The fault is reported already; a valid stand-in keeps it from being reported again.
                 continue;
@@ -82,20 +93,20 @@ impl Layers {
             return;
         }
         if let Some(text) = text {
-            self.values.insert(key.to_owned(), Value { text, place: format!("{source}: {spelled}") });
+            self.values.insert(key.to_owned(), SettingValue { text, place: format!("{source}: {spelled}") });
         }
     }
 
-    fn value(&self, key: &'static str) -> Value {
+    fn value(&self, key: &'static str) -> SettingValue {
         self.values
             .get(key)
             .cloned()
-            .unwrap_or_else(|| Value { text: default(key).to_owned(), place: format!("default: {key}") })
+            .unwrap_or_else(|| SettingValue { text: default(key).to_owned(), place: format!("default: {key}") })
     }
 
-    /// One value. A fault is noted and the default taken, so that reading goes on.
+    /// Reads one value. Notes a fault and returns the default, so that reading goes on.
     pub fn get<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> T {
-        let Value { text, place } = self.value(key);
+        let SettingValue { text, place } = self.value(key);
         match read(text.trim()) {
             Ok(value) => value,
             Err(reason) => {
@@ -105,15 +116,15 @@ impl Layers {
         }
     }
 
-    /// A value that may be absent.
+    /// Reads a value that may be absent.
     pub fn optional(&mut self, key: &'static str) -> Option<String> {
         let text = self.value(key).text.trim().to_owned();
         (!text.is_empty()).then_some(text)
     }
 
-    /// A list without repetition; every entry is read, every fault noted.
+    /// Reads a list without repetition; every entry is read and every fault noted.
     pub fn list<T: PartialEq>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let Value { text, place } = self.value(key);
+        let SettingValue { text, place } = self.value(key);
         let mut values = Vec::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             match read(entry) {
@@ -128,11 +139,17 @@ impl Layers {
         values
     }
 
+    /// Notes a fault of a value that does not fit another one.
+    pub fn fault(&mut self, key: &'static str, reason: &str) {
+        let SettingValue { text, place } = self.value(key);
+        self.faults.push(format!("{place} = `{text}`: {reason}"));
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
     ///
-    /// [`Faults`] where there are any.
+    /// Returns the [`Faults`] if there are any.
     pub fn finish(self) -> Result<(), Faults> {
         if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
     }

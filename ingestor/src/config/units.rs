@@ -1,11 +1,13 @@
+//! Reads sizes and durations as people write them.
+
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Reads `512`, `64KiB`, `16MiB`, `2GiB`, also with a space, as bytes.
+/// Parses a size (`512`, `64KiB`, `16MiB`, `2GiB`, also with a space) into bytes.
 ///
 /// # Errors
 ///
-/// What was expected.
+/// Returns a sentence with what was expected.
 pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
@@ -19,7 +21,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "more than a file system holds".to_owned())
 }
 
-/// A reader of `25ms`, `5s`, `2min`, `24h` between two bounds.
+/// Returns a parser of durations (`25ms`, `5s`, `2min`, `24h`) between two bounds.
 pub fn duration(low: Duration, high: Duration) -> impl Fn(&str) -> Result<Duration, String> {
     move |text| {
         let (number, unit) = split(text);
@@ -40,11 +42,11 @@ pub fn duration(low: Duration, high: Duration) -> impl Fn(&str) -> Result<Durati
     }
 }
 
-/// Checks a bound on either side.
+/// Checks that a number lies within bounds, both included.
 ///
 /// # Errors
 ///
-/// The bounds.
+/// Returns a sentence with the bounds.
 pub fn within<N: PartialOrd + Display>(number: N, low: N, high: N) -> Result<N, String> {
     if number < low || number > high { Err(format!("expected {low} to {high}")) } else { Ok(number) }
 }

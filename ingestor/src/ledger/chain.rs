@@ -1,51 +1,54 @@
+//! Works out what the exchange's own chain of order events proves of a channel.
+
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use shared::coverage::State;
 
-/// Why there is a gap although a connection was there.
+/// Gap reason for a break of the chain.
 pub(super) const BROKEN: &str = "the exchange left out events: pre_event_id names one that did not come";
-/// Later by this much, in microseconds, than its successor, an event that did not come is missing. Frames overtake each other by far less.
+/// A predecessor that is still absent this long after its successor arrived, in microseconds, is declared missing. Frames overtake each
+/// other by far less.
 pub(super) const SETTLE: u64 = 10_000_000;
-/// So many events are remembered, to tell one that comes again from one that does not fit.
+/// Number of events remembered, to tell a repeated event from one that does not fit.
 const RECENT: usize = 64;
 
-/// The exchange's chain of a market's order events: each names the one before it (`pre_event_id`, on frames since 2026;
-/// 252,374 events in an hour had one break). Ids are kept as hashes. Times are the exchange's.
+/// Chain of a market's order events: each names the one before it (`pre_event_id`, on frames since 2026; 252,374 events
+/// in an hour had one break). Ids are kept as hashes. Times are the exchange's.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Chain {
-    /// The last event up to which nothing is missing, and its time.
+    /// Hash of the last event up to which nothing is missing, and its time.
     last: (u64, u64),
     recent: VecDeque<u64>,
-    /// Events whose predecessor did not come yet, by that predecessor.
-    waiting: BTreeMap<u64, Waiting>,
+    /// Events whose predecessor did not arrive yet, by that predecessor.
+    waiting: BTreeMap<u64, UnlinkedEvent>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Waiting {
+struct UnlinkedEvent {
     id: u64,
     time: u64,
-    /// When it came, by the daemon's clock.
+    /// When it arrived, by the daemon's clock.
     since: u64,
 }
 
 impl Chain {
-    /// Begins with an event: nothing is known of what was before it.
+    /// Begins a chain with an event; nothing is known of the time before it.
     pub(super) fn new(id: u64, time: u64) -> Chain {
         Chain { last: (id, time), recent: VecDeque::from([id]), waiting: BTreeMap::new() }
     }
 
-    /// An event came. `now`: by the daemon's clock.
+    /// Adds an event. `now`: by the daemon's clock.
     pub(super) fn link(&mut self, id: u64, before: u64, time: u64, now: u64) {
         if before == self.last.0 {
             self.pass(id, time);
             self.pass_waiting();
         } else if time >= self.last.1 && !self.recent.contains(&id) {
-            self.waiting.entry(before).or_insert(Waiting { id, time, since: now });
+            self.waiting.entry(before).or_insert(UnlinkedEvent { id, time, since: now });
         }
     }
 
-    /// Whether every event that came has its place.
+    /// Returns true if every event that arrived is linked.
     pub(super) fn is_whole(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -64,9 +67,15 @@ impl Chain {
         }
     }
 
-    /// What is certain by `now` (the daemon's clock): from wherever it was known to before, through which moment which state.
-    /// `live`: a connection carries the channel; `gone`: none has for a while.
-    pub(super) fn advance(&mut self, live: bool, gone: bool, now: u64) -> Vec<(u64, State)> {
+    /// Returns the latest time of its events, by the exchange's clock.
+    pub(super) fn latest(&self) -> u64 {
+        self.waiting.values().map(|waiting| waiting.time).max().unwrap_or(0).max(self.last.1)
+    }
+
+    /// Returns what can be decided by `now` (the daemon's clock). Each `(through, state)` extends the interval decided
+    /// before, through the exchange's time. `live`: a connection carries the channel; `gone`: none has for a while, and
+    /// this is the exchange's time now.
+    pub(super) fn advance(&mut self, live: bool, now: u64, gone: Option<u64>) -> Vec<(u64, State)> {
         let mut found = Vec::new();
         loop {
             // Of the last event's own microsecond more may come.
@@ -80,9 +89,7 @@ impl Chain {
             self.pass_waiting();
             self.waiting.retain(|_, waiting| waiting.time >= self.last.1);
         }
-        if gone {
-            found.push((now - 1, State::Gap));
-        }
+        found.extend(gone.map(|now| (now - 1, State::Gap)));
         found
     }
 }

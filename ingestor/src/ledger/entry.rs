@@ -1,3 +1,5 @@
+//! Inputs and outputs of the ledger.
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::channel::Family;
@@ -8,81 +10,92 @@ use shared::key::Key;
 use shared::time::Micros;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::spool::record::Story;
+use crate::spool::record::ConnectionEvent;
 
-/// What a record of the spool means for the ledger.
+/// What the ledger learns from a record of the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// What happened to a connection; when, by the daemon's clock.
-    Story(u32, u64, Story),
-    /// An event: its channel, its time by the exchange's clock, and where it has them the hashes of its own and its
-    /// predecessor's `event_id`.
-    Event(String, u64, Option<(u64, u64)>),
+pub enum LedgerInput {
+    /// An event of a connection: the connection's number, the time by the daemon's clock, and what happened.
+    ConnectionEvent(u32, u64, ConnectionEvent),
+    /// An event of a channel: the channel, its time by the exchange's clock, the hashes of its own and its
+    /// predecessor's `event_id` if it has them, and, if its time is the exchange's own to the microsecond, when it was
+    /// received by the daemon's clock.
+    Event(String, u64, Option<(u64, u64)>, Option<u64>),
 }
 
-impl Mark {
-    /// What an event means. `time`: the exchange's.
+impl LedgerInput {
+    /// Creates the input of an event. `time`: by the exchange's clock, `None` without a plausible one; `received_at`:
+    /// by the daemon's.
     #[must_use]
-    pub fn event(event: &Event, time: Micros) -> Mark {
+    pub fn event(event: &Event, time: Option<Micros>, received_at: Micros) -> LedgerInput {
         let id = |name: &str| event.extra.get(name).and_then(Value::as_str).map(|id| xxh3_64(id.as_bytes()));
         let ids = id("event_id").zip(id("pre_event_id")).filter(|_| event.channel.family() == Family::LiveOrders);
-        Mark::Event(event.channel.to_string(), time.0, ids)
+        let stamped =
+            time.filter(|_| event.channel.family() != Family::Other && event.field("microtimestamp").is_some());
+        LedgerInput::Event(
+            event.channel.to_string(),
+            time.unwrap_or(received_at).0,
+            ids,
+            stamped.map(|_| received_at.0),
+        )
     }
 }
 
-impl Entry {
-    /// The key of its item.
+impl LedgerEntry {
+    /// Returns the primary key of its item.
     #[must_use]
     pub fn key(&self) -> Key {
         match self {
-            Entry::Stretch(record) => record.key(),
-            Entry::Channel(name, _) => coverage::channel_key(name),
+            LedgerEntry::Interval(record) => record.key(),
+            LedgerEntry::Channel(name, _) => coverage::channel_key(name),
         }
     }
 
-    /// The item.
+    /// Returns the entry as an item of the table.
     #[must_use]
     pub fn to_item(&self) -> Item {
         match self {
-            Entry::Stretch(record) => record.to_item(),
-            Entry::Channel(name, first) => coverage::channel_item(name, *first),
+            LedgerEntry::Interval(record) => record.to_item(),
+            LedgerEntry::Channel(name, first) => coverage::channel_item(name, *first),
         }
     }
 
-    /// The channel of its item.
+    /// Returns the reserved channel of its item.
     #[must_use]
     pub fn channel(&self) -> String {
         match self {
-            Entry::Stretch(record) => coverage::ledger_channel(&record.channel),
-            Entry::Channel(..) => coverage::CHANNELS.to_owned(),
+            LedgerEntry::Interval(record) => coverage::ledger_channel(&record.channel),
+            LedgerEntry::Channel(..) => coverage::CHANNELS.to_owned(),
         }
     }
 
-    /// The channel that it calls a gap of.
+    /// Returns the channel that the entry declares a gap of.
     #[must_use]
     pub fn gap(&self) -> Option<&str> {
         match self {
-            Entry::Stretch(record) if record.stretch.state == State::Gap => Some(&record.channel),
+            LedgerEntry::Interval(record) if record.interval.state == State::Gap => Some(&record.channel),
             _ => None,
         }
     }
 
-    /// The time of its item, microseconds since the Unix epoch.
+    /// Returns the time of its item, microseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self) -> u64 {
         match self {
-            Entry::Stretch(record) => record.stretch.through,
-            Entry::Channel(_, first) => *first,
+            LedgerEntry::Interval(record) => record.interval.through,
+            LedgerEntry::Channel(_, first) => *first,
         }
     }
 }
 
-/// What is to be written to the table.
+/// An entry to be written to the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Entry {
-    /// A stretch of a channel's time.
-    Stretch(Record),
-    /// A channel was subscribed for the first time, when (microseconds since the Unix epoch by the daemon's clock).
+pub enum LedgerEntry {
+    /// An interval of a channel: captured or a gap.
+    #[serde(rename = "stretch")]
+    Interval(Record),
+    /// The first subscription of a channel, and when it was confirmed (microseconds since the Unix epoch by the
+    /// daemon's clock).
     Channel(String, u64),
 }

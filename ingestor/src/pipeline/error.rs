@@ -1,18 +1,19 @@
+//! Why the daemon could not start, or ended.
+
+use tokio::sync::oneshot::error::RecvError;
+use tokio::task::JoinError;
+
 use crate::config::Faults;
-use crate::rest::RestError;
+use crate::exchange::rest::RestError;
 use crate::spool::SpoolError;
-use crate::table::TableError;
 
 /// Why the daemon could not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// The disk.
+    /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The table is not one that events can be written to.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// A market that the exchange does not have, or a wildcard that cannot be expanded.
+    /// The exchange does not have a market, or a wildcard cannot be expanded.
     #[error(transparent)]
     Config(#[from] Faults),
     /// The address for metrics and health is taken.
@@ -20,7 +21,7 @@ pub enum PipelineError {
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// Why.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The spool's ledger was written by a later version, or is damaged.
@@ -29,7 +30,26 @@ pub enum PipelineError {
     /// The client for the exchange's REST API cannot be built.
     #[error(transparent)]
     Rest(#[from] RestError),
-    /// A stage ended that should not.
+    /// A task ended that should run on: it panicked, as the log lines before say.
     #[error("the {0} ended unexpectedly")]
     Ended(&'static str),
+    /// A task did not end at a stop.
+    #[error("the {0} did not end in time; its disk hangs")]
+    Hangs(&'static str),
+}
+
+/// Returns the error of an intake that ended.
+pub(super) fn intake(ended: Result<Result<(), SpoolError>, RecvError>) -> PipelineError {
+    match ended {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) | Err(_) => PipelineError::Ended("intake"),
+    }
+}
+
+/// Returns the error of a shipper that ended.
+pub(super) fn shipper(ended: Result<Result<(), PipelineError>, JoinError>) -> PipelineError {
+    match ended {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => PipelineError::Ended("shipper"),
+    }
 }

@@ -1,16 +1,20 @@
+//! The keyspaces that hold the records.
+
 use std::ops::Range;
 
 use fjall::{Database, Keyspace};
 use shared::time::Micros;
 
+use crate::spool::meta::get_number;
+use crate::spool::open::options;
 use crate::spool::record::Record;
-use crate::spool::{SpoolError, get_number, options, storage};
+use crate::spool::{SpoolError, storage};
 
-/// A new segment is begun after so many records ...
+/// Number of records after which a segment is full.
 const MAX_RECORDS: u64 = 200_000;
-/// ... or so many bytes, in a small spool an eighth of its bound ...
+/// Size after which a segment is full, in bytes; in a small spool an eighth of the spool's limit.
 const MAX_BYTES: u64 = 64 << 20;
-/// ... because the segment that is written to keeps its space until it is full.
+/// Least number of segments in a full spool: the segment that is written to keeps its space until it is full.
 const SEGMENTS_AT_LEAST: u64 = 8;
 
 const PREFIX: &str = "segment-";
@@ -106,7 +110,7 @@ impl Segments {
         Ok(())
     }
 
-    /// The keyspaces that hold records of a range, oldest first.
+    /// Returns the keyspaces that hold records of a range, oldest first.
     pub(super) fn covering(&self, range: Range<u64>) -> Vec<Keyspace> {
         let ends = self.segments.iter().skip(1).map(|segment| segment.first).chain([self.next]);
         self.segments
@@ -117,12 +121,12 @@ impl Segments {
             .collect()
     }
 
-    /// The sequence of the oldest record there may be.
+    /// Returns the sequence of the oldest record there can be.
     pub(super) fn first(&self) -> u64 {
         self.segments.first().map_or(self.next, |segment| segment.first)
     }
 
-    /// The sequence of the record appended next.
+    /// Returns the sequence of the record that is appended next.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
@@ -131,14 +135,15 @@ impl Segments {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// When the newest record was received; zero without one.
+    /// Returns when the newest readable record of the newest segment was received; zero without one.
     pub(super) fn last_received(&self) -> Result<Micros, SpoolError> {
-        let newest = self.segments.last().and_then(|segment| segment.keyspace.last_key_value());
-        let Some(entry) = newest else { return Ok(Micros(0)) };
-        let value = entry.value().map_err(storage("opening"))?;
-        Record::decode(&value)
-            .map(|record| record.received_at)
-            .map_err(|source| SpoolError::Damaged { sequence: self.next - 1, source })
+        for entry in self.segments.last().into_iter().flat_map(|segment| segment.keyspace.iter().rev()) {
+            let value = entry.value().map_err(storage("opening"))?;
+            if let Ok(record) = Record::decode(&value) {
+                return Ok(record.received_at);
+            }
+        }
+        Ok(Micros(0))
     }
 }
 
@@ -146,7 +151,7 @@ fn bytes_key(first: u64) -> String {
     format!("bytes-{first:020}")
 }
 
-/// Reads through the segment that was being written when the process ended: at most [`MAX_BYTES`].
+/// Measures the segment that was being written when the process ended, by reading it: at most [`MAX_BYTES`].
 fn measure(keyspace: &Keyspace) -> Result<u64, SpoolError> {
     let mut bytes = 0;
     for entry in keyspace.iter() {

@@ -1,22 +1,24 @@
+//! Iterates over the records of a spool that nothing writes to.
+
 use std::path::Path;
 
 use crate::spool::record::Record;
 use crate::spool::{Spool, SpoolError, lock, storage};
 
-/// The engine marks a folder that is its own with this file.
+/// File by which the engine marks a folder as its own.
 const MARKER: &str = "version";
 
 impl Spool {
-    /// Whether there is a spool in `folder`; [`Spool::open`] would create one.
+    /// Returns true if there is a spool in `folder`; [`Spool::open`] would create one.
     ///
     /// # Errors
     ///
-    /// The folder cannot be looked into.
+    /// Fails if the folder cannot be read.
     pub fn is_in(folder: &Path) -> std::io::Result<bool> {
         folder.join(MARKER).try_exists()
     }
 
-    /// Every durable record that is not settled, oldest first, read as they are asked for.
+    /// Returns every durable record that is not settled, oldest first, each read when it is asked for.
     ///
     /// A damaged record is an error in its place, and those after it follow; after an error of the disk nothing does.
     pub fn waiting(&self) -> impl Iterator<Item = Result<(u64, Record), SpoolError>> {

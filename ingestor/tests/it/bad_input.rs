@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{
     Projection, ProjectionType, ScalarAttributeType,
 };
 use exchange_sim::faults::{Fault, Garbage};
-use ingestor::spool::record::{Content, Record};
+use ingestor::spool::record::{Payload, Record};
 use shared::time::Micros;
 
 use crate::support::{Bench, open_spool, until};
@@ -45,6 +45,46 @@ async fn garbage_goes_to_the_quarantine_and_the_next_frame_to_the_table() {
     daemon.stop().await.unwrap();
 }
 
+/// Bytes in the spool that are no record, also as its last one, go to the quarantine as they are; the daemon starts and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_record_go_to_the_quarantine_and_the_next_record_to_the_table() {
+    let bench = Bench::new(53, 1.0).await;
+    {
+        let spool = open_spool(bench.folder.path());
+        let records: Vec<Record> = (0..3_u64)
+            .map(|id| {
+                let data = format!(r#"{{"id":{id},"microtimestamp":"1700000000000000"}}"#);
+                let text = format!(r#"{{"event":"trade","channel":"live_trades_btcusd","data":{data}}}"#);
+                Record { received_at: Micros(id + 1), connection: 1, payload: Payload::Text(text.into_bytes()) }
+            })
+            .collect();
+        spool.append(&records).unwrap();
+        spool.sync().unwrap();
+    }
+    {
+        let database = fjall::Database::builder(bench.folder.path().join("spool")).open().unwrap();
+        let segment = database.keyspace("segment-00000000000000000000", Default::default).unwrap();
+        segment.insert(0_u64.to_be_bytes(), [99; 20]).unwrap();
+        segment.insert(2_u64.to_be_bytes(), [7; 3]).unwrap();
+        database.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    let daemon = bench.start(&bench.settings()).await;
+    let (status, spool) = (daemon.status(), daemon.spool());
+    until("drained", || spool.depth() == 0 && status.stored.get() == 1).await;
+    let entries: Vec<_> = spool.quarantine().entries().map(Result::unwrap).collect();
+    let kept: Vec<_> =
+        entries.iter().map(|entry| (entry.sequence, entry.reason.as_str(), entry.record.payload.clone())).collect();
+    let expected = [
+        (0, "no record that this version can read: its kind is 99", Payload::Unreadable(vec![99; 20])),
+        (2, "no record that this version can read: it has only 3 bytes", Payload::Unreadable(vec![7; 3])),
+    ];
+    assert_eq!(kept, expected);
+    until("subscribed", || bench.simulator.subscriptions() == 4).await;
+    bench.simulator.resume();
+    until("captures on", || status.stored.get() > 50).await;
+    daemon.stop().await.unwrap();
+}
+
 /// An item that the store refuses is found by halving; the others of its batch are stored. Here an index of the user's own
 /// wants `note` to be a number, which no check of ours can know.
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +98,7 @@ async fn one_item_that_the_store_refuses_does_not_take_its_batch_along() {
                 let note = if id == 37 || id == 38 { "\"text\"" } else { "1" };
                 let data = format!(r#"{{"id":{id},"microtimestamp":"1700000000000000","note":{note}}}"#);
                 let text = format!(r#"{{"event":"trade","channel":"live_trades_btcusd","data":{data}}}"#);
-                Record { received_at: Micros(id + 1), connection: 1, content: Content::Text(text.into_bytes()) }
+                Record { received_at: Micros(id + 1), connection: 1, payload: Payload::Text(text.into_bytes()) }
             })
             .collect();
         spool.append(&records).unwrap();

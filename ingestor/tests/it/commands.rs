@@ -4,25 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 
 use exchange_sim::faults::Fault;
-use fault_proxy::proxy::{Down, Proxy};
+use fault_proxy::config::Outage;
+use fault_proxy::proxy::Proxy;
 use fjall::Database;
-use ingestor::spool::quarantine::Entry;
-use ingestor::spool::record::{Content, Record, Story};
+use ingestor::observe::report::Report;
+use ingestor::spool::quarantine::QuarantineEntry;
+use ingestor::spool::record::{ConnectionEvent, Payload, Record};
 use serde_json::Value;
 use shared::time::Micros;
 
-use crate::support::{Bench, command, engine, open_spool, until};
+use crate::support::{Bench, DEADLINE, Process, command, engine, open_spool, until};
 
 type Settings = BTreeMap<String, String>;
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
     err: String,
 }
 
 /// Settings before the command, its own arguments after it.
-fn run(settings: &Settings, arguments: &[&str]) -> Ran {
+pub(crate) fn run(settings: &Settings, arguments: &[&str]) -> Ran {
     let output = tokio::task::block_in_place(|| {
         command(settings).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     });
@@ -42,7 +44,7 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 async fn role(bench: &Bench, actions: &[&str]) -> Proxy {
     let allow: BTreeSet<String> = actions.iter().map(|action| (*action).to_owned()).collect();
     let config =
-        fault_proxy::proxy::Config { allow: Some(allow), ..fault_proxy::proxy::Config::new(bench.proxy.url(), 1) };
+        fault_proxy::config::Config { allow: Some(allow), ..fault_proxy::config::Config::new(bench.proxy.url(), 1) };
     Proxy::start(config).await.unwrap()
 }
 
@@ -51,12 +53,12 @@ fn trade(id: u64) -> String {
     format!(r#"{{"event":"trade","channel":"live_trades_btcusd","data":{data}}}"#)
 }
 
-fn record(at: u64, content: Content) -> Record {
-    Record { received_at: Micros(1_700_000_000_000_000 + at), connection: 1, content }
+fn record(at: u64, payload: Payload) -> Record {
+    Record { received_at: Micros(1_700_000_000_000_000 + at), connection: 1, payload }
 }
 
-fn text(text: &str) -> Content {
-    Content::Text(text.as_bytes().to_vec())
+fn text(text: &str) -> Payload {
+    Payload::Text(text.as_bytes().to_vec())
 }
 
 fn line<'text>(ran: &'text Ran, start: &str) -> &'text str {
@@ -128,6 +130,9 @@ async fn a_check_names_each_fault_with_its_remedy() {
     assert!(line(&ran, "fault write").contains("permission dynamodb:PutItem is missing"));
     assert!(line(&ran, "fault markets").contains("no market `btcusf`; did you mean `btcusd`?"));
     line(&ran, "- exchange left out");
+    let no_delete = self::role(&bench, &["DescribeTable", "Query", "BatchWriteItem", "PutItem"]).await;
+    let ran = run(&with(&settings, &[("endpoint_url", &no_delete.url())]), &["check"]);
+    assert!(line(&ran, "fault write").contains("permission dynamodb:DeleteItem is missing"));
     let ran = run(&with(&settings, &[("rest_url", "http://127.0.0.1:9")]), &["check"]);
     assert!(line(&ran, "fault markets").contains("look at --rest-url"));
 
@@ -141,8 +146,8 @@ async fn a_check_names_each_fault_with_its_remedy() {
 fn fill_spool(bench: &Bench) -> [Record; 4] {
     let records = [
         record(0, text(&trade(1))),
-        Story::Connected.record(1, Micros(1_700_000_000_000_001)),
-        record(2, Content::Binary(vec![0, 255])),
+        ConnectionEvent::Connected.record(1, Micros(1_700_000_000_000_001)),
+        record(2, Payload::Binary(vec![0, 255])),
         Record { connection: 2, ..record(3, text(&trade(2))) },
     ];
     let spool = open_spool(bench.folder.path());
@@ -240,11 +245,11 @@ async fn damaged_and_missing_records_are_named_and_the_others_exported() {
     line(&ran, "1 record damaged");
 }
 
-fn fill_quarantine(bench: &Bench, contents: &[Content]) {
+fn fill_quarantine(bench: &Bench, contents: &[Payload]) {
     let spool = open_spool(bench.folder.path());
-    let entries: Vec<Entry> = (0_u64..)
+    let entries: Vec<QuarantineEntry> = (0_u64..)
         .zip(contents)
-        .map(|(at, content)| Entry {
+        .map(|(at, content)| QuarantineEntry {
             sequence: at * 10,
             reason: "an\nold reason".to_owned(),
             record: record(at, content.clone()),
@@ -256,7 +261,7 @@ fn fill_quarantine(bench: &Bench, contents: &[Content]) {
 /// Sequences and reasons of what is in the quarantine, and that its counts are right.
 fn quarantined(bench: &Bench) -> Vec<(u64, String)> {
     let spool = open_spool(bench.folder.path());
-    let entries: Vec<Entry> = spool.quarantine().entries().map(Result::unwrap).collect();
+    let entries: Vec<QuarantineEntry> = spool.quarantine().entries().map(Result::unwrap).collect();
     assert_eq!(spool.quarantine().count(), entries.len() as u64);
     entries.into_iter().map(|entry| (entry.sequence, entry.reason)).collect()
 }
@@ -269,7 +274,7 @@ async fn what_can_be_stored_leaves_the_quarantine_and_the_rest_stays_with_its_re
     // The fourth is the first again, as from a second connection.
     fill_quarantine(
         &bench,
-        &[text(&trade(1)), text("{\"a\t"), text(heartbeat), text(&trade(1)), Content::Refused("x".into())],
+        &[text(&trade(1)), text("{\"a\t"), text(heartbeat), text(&trade(1)), Payload::Refused("x".into())],
     );
     let ran = run(&settings, &["quarantine", "list"]);
     assert_eq!(ran.code, Some(0));
@@ -295,14 +300,17 @@ async fn what_can_be_stored_leaves_the_quarantine_and_the_rest_stays_with_its_re
 async fn a_quarantine_of_a_thousand_is_emptied() {
     let bench = Bench::new(106, 1.0).await;
     let settings = bench.settings();
-    let contents: Vec<Content> = (0..1_000)
+    let contents: Vec<Payload> = (0..1_000)
         .map(|id| {
             let data = format!(r#"{{"id":{id},"microtimestamp":"1700000000000000"}}"#);
             text(&format!(r#"{{"event":"trade","channel":"live_trades_btcusd","data":{data}}}"#))
         })
         .collect();
     fill_quarantine(&bench, &contents);
-    bench.proxy.set_mix(fault_proxy::mix::Mix { unprocessed: 0.2, ..fault_proxy::mix::Mix::default() });
+    bench.proxy.set_mix(fault_proxy::mix::FaultProbabilities {
+        unprocessed: 0.2,
+        ..fault_proxy::mix::FaultProbabilities::default()
+    });
     let ran = run(&settings, &["quarantine", "retry"]);
     assert_eq!(ran.code, Some(0));
     line(&ran, "1000 stored, 0 with nothing to store, 0 stay");
@@ -318,7 +326,7 @@ async fn a_retry_without_a_store_or_a_table_changes_nothing() {
     fill_quarantine(&bench, &[text(&trade(1))]);
     let ran = run(&with(&settings, &[("table", "elsewhere")]), &["quarantine", "retry"]);
     assert!(ran.code == Some(78) && ran.err.contains("`elsewhere` does not exist"), "{}", ran.err);
-    bench.proxy.set_down(Some(Down::Refuse));
+    bench.proxy.set_down(Some(Outage::Refuse));
     let ran = run(&settings, &["quarantine", "retry"]);
     assert!(ran.code == Some(69) && ran.err.contains("cannot be reached"), "{}", ran.err);
     assert_eq!(quarantined(&bench), [(0, "an\nold reason".to_owned())]);
@@ -331,18 +339,13 @@ async fn ctrl_c_ends_a_retry_at_once_and_nothing_is_lost() {
     // Never allowed to write, it would try for a minute.
     let role = role(&bench, &["DescribeTable"]).await;
     let settings = with(&bench.settings(), &[("endpoint_url", &role.url())]);
-    let mut retry = command(&settings).args(["quarantine", "retry"]).spawn().unwrap();
+    let mut retry = Process::spawn(command(&settings).args(["quarantine", "retry"]));
     until("it writes", || role.counts().requested("BatchWriteItem") > 0).await;
     let (name, number) = interrupt();
     let sent = std::process::Command::new("kill").args([name, &retry.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    let mut ended = None;
-    until("it ended", || {
-        ended = retry.try_wait().unwrap();
-        ended.is_some()
-    })
-    .await;
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.unwrap()), Some(number));
+    let ended = retry.ended(DEADLINE).await;
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(number));
     assert_eq!(quarantined(&bench).len(), 1);
 }
 
@@ -354,6 +357,19 @@ fn interrupt() -> (&'static str, i32) {
         0 => ("-INT", 2),
         _ => ("-TERM", 15),
     }
+}
+
+/// Serves a daemon's metrics and health as one without `/status` does; returns the address.
+async fn earlier_daemon(daemon: &ingestor::pipeline::Pipeline) -> String {
+    let report = Report::new(daemon.status(), daemon.spool());
+    let health = report.clone();
+    let router = axum::Router::new()
+        .route("/metrics", axum::routing::get(async move || report.metrics()))
+        .route("/health", axum::routing::get(async move || axum::Json(health.health().1)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,7 +396,15 @@ async fn the_status_of_a_running_daemon() {
     assert!(report["rates"]["received_per_second"].as_u64().unwrap() > 0, "{report}");
     assert!(report["metrics"]["bitstamp_stored_total"].as_u64().unwrap() > 100, "{report}");
 
-    bench.proxy.set_down(Some(Down::Refuse));
+    assert_eq!(report["status"]["format"], 1, "{report}");
+
+    let earlier = run(&with(&settings, &[("listen", &earlier_daemon(&daemon).await)]), &["status"]);
+    assert_eq!(earlier.code, Some(0));
+    assert!(earlier.err.contains("is of another version than this command: read from its metrics"), "{}", earlier.err);
+    line(&earlier, "connections 1 open, 4 subscriptions, 0 lost so far");
+    assert!(!line(&earlier, "received").starts_with("received     0/s"), "{}", earlier.out);
+
+    bench.proxy.set_down(Some(Outage::Refuse));
     until("in trouble", || !status.trouble().is_empty()).await;
     let ran = run(&settings, &["status"]);
     assert_eq!(ran.code, Some(1));
@@ -389,10 +413,10 @@ async fn the_status_of_a_running_daemon() {
     bench.proxy.set_down(None);
     daemon.stop().await.unwrap();
 
-    let ran = run(&settings, &["status"]);
+    // The port that the daemon had another test may have by now.
+    let ran = run(&with(&settings, &[("listen", "127.0.0.1:9")]), &["status"]);
     assert_eq!(ran.code, Some(69));
-    // Another test may have taken the port meanwhile.
-    assert!(ran.err.contains(&format!("no daemon at {}: ", settings["listen"])), "{}", ran.err);
+    assert!(ran.err.contains("no daemon at 127.0.0.1:9: "), "{}", ran.err);
     assert!(ran.err.contains("; start it, or say where it listens with --listen"), "{}", ran.err);
     let engine = engine().await;
     let ran = run(&with(&settings, &[("listen", engine.strip_prefix("http://").unwrap())]), &["status"]);

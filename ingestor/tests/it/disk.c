@@ -44,12 +44,14 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
 }
 
 int fsync(int fd) {
+    if (faulty(fd, "slow")) sleep(4);
     FAIL("sync", EIO);
     REAL(fsync);
     return real(fd);
 }
 
 int fdatasync(int fd) {
+    if (faulty(fd, "slow")) sleep(4);
     FAIL("sync", EIO);
     REAL(fdatasync);
     return real(fd);

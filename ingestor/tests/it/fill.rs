@@ -4,33 +4,31 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Redirect;
-use axum::routing::{any, post};
 use exchange_sim::faults::Fault;
 use flate2::read::GzDecoder;
+use ingestor::observe::status::Component;
 use ingestor::pipeline::Pipeline;
 use serde_json::Value;
-use shared::coverage::{State, merge};
-use tokio::net::TcpListener;
+use shared::coverage::{Interval, State, merge};
+use shared::item::SOURCE;
 
-use crate::support::{Bench, CHANNELS, until, until_async, until_within};
+use crate::support::{Bench, CHANNELS, is_in, until, until_async, until_drained, until_within};
 
-/// Attempts become rare: where the one after two minutes comes too early, the next is after four. Seen once, on a busy machine,
-/// as more than three minutes; that this was the reason was not proved.
+/// What is behind a gap is entered with the ledger's next full minute, and a busy machine is slow; attempts are 15 s apart at most.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn settings(bench: &Bench) -> BTreeMap<String, String> {
     let mut settings = bench.settings();
-    for (key, value) in [("fill_after", "1s"), ("ping_every", "500ms"), ("heartbeat_every", "500ms")] {
+    for (key, value) in
+        [("fill_after", "1s"), ("request_timeout", "10s"), ("ping_every", "500ms"), ("heartbeat_every", "500ms")]
+    {
         settings.insert(key.to_owned(), value.to_owned());
     }
     settings
 }
 
 /// Runs until something was missed on every channel, and goes on.
-async fn miss(bench: &Bench, daemon: &Pipeline) {
+pub(crate) async fn miss(bench: &Bench, daemon: &Pipeline) {
     let status = daemon.status();
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
@@ -42,7 +40,7 @@ async fn miss(bench: &Bench, daemon: &Pipeline) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_is_fetched_and_the_gap_is_called_filled() {
-    let bench = Bench::new(41, 1.0).await;
+    let bench = Bench::new(41, 0.6).await;
     let daemon = bench.start(&settings(&bench)).await;
     miss(&bench, &daemon).await;
     let status = daemon.status();
@@ -52,25 +50,149 @@ async fn what_was_missed_is_fetched_and_the_gap_is_called_filled() {
 
     let comparison = bench.compare().await;
     eprintln!("{} events, {} of them filled", comparison.generated.len(), comparison.filled);
-    assert!(comparison.filled > 300, "{}", comparison.filled);
+    assert!(comparison.filled > 100, "{}", comparison.filled);
     assert_eq!((comparison.missing.as_slice(), comparison.extra), (&[][..], 0));
     for channel in CHANNELS {
         let ledger = bench.ledger(channel).await;
-        let first = ledger.iter().map(|stretch| stretch.from).min().unwrap();
+        let first = ledger.iter().map(|interval| interval.from).min().unwrap();
         let last =
-            ledger.iter().filter(|stretch| stretch.state == State::Captured).map(|stretch| stretch.through).max();
-        let states: Vec<_> = merge(&ledger, first, last.unwrap()).iter().map(|stretch| stretch.state).collect();
+            ledger.iter().filter(|interval| interval.state == State::Captured).map(|interval| interval.through).max();
+        let states: Vec<_> = merge(&ledger, first, last.unwrap()).iter().map(|interval| interval.state).collect();
         assert_eq!(states, [State::Captured, State::Filled, State::Captured], "{channel}: {ledger:#?}");
     }
+}
+
+/// Nothing of the channel of trades is in the table before its gap; order events have measured the clock meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_before_the_first_trade_is_filled() {
+    let bench = Bench::new(47, 0.3).await;
+    let mut settings = settings(&bench);
+    settings.insert("channels".to_owned(), "live_trades_ethusd,live_orders_btcusd".to_owned());
+    let daemon = bench.start(&settings).await;
+    let status = daemon.status();
+    until("subscribed", || bench.simulator.subscriptions() == 2).await;
+    bench.simulator.resume();
+    until("stored", || status.stored.get() > 20).await;
+    let captured = async || is_any(&bench.ledger("live_trades_ethusd").await, State::Captured);
+    until_async("captured", captured).await;
+    bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(3) });
+    until("lost", || status.losses.get() > 0).await;
+    let items = bench.items().await;
+    let before = items.iter().filter(|item| item["channel"].as_s().unwrap() == "live_trades_ethusd").count();
+    eprintln!("{before} trades are stored before the gap");
+    until("subscribed again", || bench.simulator.subscriptions() == 2).await;
+    let filled = async || is_any(&bench.ledger("live_trades_ethusd").await, State::Filled);
+    until_within(PATIENCE, "filled", filled).await;
+    bench.drain(&daemon).await;
+    daemon.stop().await.unwrap();
+    let comparison = bench.compare().await;
+    let ours = comparison.missing.iter().filter(|(channel, _)| channel == "live_trades_ethusd").count();
+    assert_eq!((ours, comparison.extra), (0, 0));
+}
+
+fn is_any(ledger: &[Interval], state: State) -> bool {
+    ledger.iter().any(|interval| interval.state == state)
+}
+
+/// The exchange leaves out trades, which no connection can notice: its own list of trades tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn trades_that_were_never_sent_are_found_and_filled() {
+    let bench = Bench::new(44, 1.0).await;
+    let mut settings = settings(&bench);
+    for (key, value) in [("channels", "live_trades_btcusd"), ("audit_every", "3s")] {
+        settings.insert(key.to_owned(), value.to_owned());
+    }
+    let daemon = bench.start(&settings).await;
+    let status = daemon.status();
+    until("subscribed", || bench.simulator.subscriptions() == 1).await;
+    bench.simulator.resume();
+    until("stored", || status.stored.get() > 10).await;
+    tokio::time::sleep(Duration::from_secs(5)).await; // nothing is promised of the time before the connection is proved
+    bench.simulator.inject(Fault::Drop { count: 3 });
+    until_within(PATIENCE, "found", async || status.audit_missing.get() == 3).await;
+    until_within(PATIENCE, "filled", async || status.filled_events.get() == 3).await;
+    bench.drain(&daemon).await;
+    daemon.stop().await.unwrap();
+    assert_eq!((status.audit_missing.get(), status.losses.get()), (3, 0));
+
+    let comparison = bench.compare().await;
+    let ours: Vec<_> = comparison.missing.iter().filter(|(channel, _)| channel == "live_trades_btcusd").collect();
+    assert_eq!((ours.len(), comparison.filled, comparison.extra), (0, 3, 0), "{ours:?}");
+    let ledger = bench.ledger("live_trades_btcusd").await;
+    for item in bench.items().await.iter().filter(|item| item.contains_key(SOURCE)) {
+        let time = item["nmicrotimestamp"].as_n().unwrap().parse().unwrap();
+        assert!(is_in(&ledger, State::Filled, time) && is_in(&ledger, State::Gap, time), "{time}: {ledger:?}");
+        assert!(!is_in(&ledger, State::Captured, time), "{time}: {ledger:?}");
+    }
+}
+
+/// At the start of a channel, and once in a while; not at each start of the daemon.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_book_is_stored_when_order_events_begin() {
+    let bench = Bench::new(45, 1.0).await;
+    let mut settings = bench.settings();
+    settings.insert("snapshot_every".to_owned(), "1h".to_owned());
+    let books = async || {
+        let items = bench.all_items().await;
+        let names = items.iter().map(|item| item["channel"].as_s().unwrap().clone());
+        let mut books: Vec<_> = names.filter(|name| name.starts_with("_snapshot:")).collect();
+        books.sort_unstable();
+        books
+    };
+    for run in ["first", "second"] {
+        let daemon = bench.start(&settings).await;
+        let status = daemon.status();
+        until("subscribed", || bench.simulator.subscriptions() == 4).await;
+        bench.simulator.resume();
+        if run == "first" {
+            until("books", || status.books.get() == 2).await;
+        } else {
+            // Both channels have been looked at.
+            let asked = bench.proxy.counts().requested("Query");
+            until("asked", || bench.proxy.counts().requested("Query") >= asked + 2).await;
+        }
+        bench.simulator.pause();
+        until_drained(&daemon.spool()).await;
+        daemon.stop().await.unwrap();
+        assert_eq!(books().await, ["_snapshot:live_orders_btcusd", "_snapshot:live_orders_ethusd"], "{run} run");
+    }
+    settings.insert("snapshot_every".to_owned(), "1s".to_owned());
+    let daemon = bench.start(&settings).await;
+    let status = daemon.status();
+    bench.simulator.resume();
+    until("new ones", || status.books.get() > 3).await;
+    daemon.stop().await.unwrap();
+}
+
+/// None of these answers is about what was asked, so none of them is a refusal, however many come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_in_maintenance_is_asked_again_until_it_answers() {
+    let bench = Bench::new(43, 0.6).await;
+    for answer in ["page:4", "403:1", "429=1:1", "limited:1", "503:1", "cut:1", "short:1"] {
+        bench.simulator.inject(format!("rest:{answer}:/order_data/").parse::<Fault>().unwrap());
+    }
+    let daemon = bench.start(&settings(&bench)).await;
+    miss(&bench, &daemon).await;
+    let status = daemon.status();
+    let filled = async || {
+        assert_eq!(status.unfillable.get(), 0, "given up");
+        status.filled.get() >= 4 && !status.trouble().contains_key(&Component::History)
+    };
+    until_within(PATIENCE, "filled", filled).await;
+    bench.drain(&daemon).await;
+    daemon.stop().await.unwrap();
+
+    let comparison = bench.compare().await;
+    assert!(comparison.filled > 100, "{}", comparison.filled);
+    assert_eq!((comparison.missing.as_slice(), comparison.extra), (&[][..], 0));
 }
 
 /// Of trades less is told than the stream tells, so what the stream delivered is left as it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_history_leaves_the_gap_and_an_order_book_behind_it() {
-    let bench = Bench::new(42, 1.0).await;
-    let mut settings = settings(&bench);
-    settings.insert("rest_url".to_owned(), without_history(bench.simulator.rest_url()).await);
-    let daemon = bench.start(&settings).await;
+    let bench = Bench::new(42, 0.6).await;
+    bench.simulator.inject("rest:refused:60m:/order_data/".parse::<Fault>().unwrap());
+    let daemon = bench.start(&settings(&bench)).await;
     miss(&bench, &daemon).await;
     let status = daemon.status();
     // Trades are fetched, order events are not.
@@ -91,22 +213,10 @@ async fn a_refused_history_leaves_the_gap_and_an_order_book_behind_it() {
     assert_eq!(book["microtimestamp"].as_str(), item["nmicrotimestamp"].as_n().ok().map(String::as_str));
     assert_eq!(book["bids"][0].as_array().map(Vec::len), Some(3), "price, amount, order id");
     let ledger = bench.ledger("live_orders_btcusd").await;
-    let gap = ledger.iter().find(|stretch| stretch.state == State::Gap).unwrap();
+    let gap = ledger.iter().find(|interval| interval.state == State::Gap).unwrap();
     assert!(book["microtimestamp"].as_str().unwrap().parse::<u64>().unwrap() > gap.through);
-    assert!(ledger.iter().all(|stretch| stretch.state != State::Filled), "{ledger:#?}");
+    assert!(ledger.iter().all(|interval| interval.state != State::Filled), "{ledger:#?}");
     let comparison = bench.compare().await;
     assert!(comparison.missing.iter().all(|(channel, _)| channel.starts_with("live_orders_")));
     assert_eq!(comparison.extra, 0);
-}
-
-/// The exchange's REST API, but that its history of orders wants a key.
-async fn without_history(rest_url: String) -> String {
-    let elsewhere =
-        any(async move |request: axum::extract::Request| Redirect::temporary(&format!("{rest_url}{}", request.uri())));
-    let refused = post(async || (StatusCode::FORBIDDEN, "API key missing"));
-    let router = Router::new().route("/order_data/", refused).fallback_service(elsewhere);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(listener, router).await });
-    url
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_proxy::proxy::Down;
+use fault_proxy::config::Outage;
 
 use crate::support::{Bench, Daemon, until};
 
@@ -16,7 +16,7 @@ async fn the_spool_holds_an_outage_in_the_same_memory_and_drains() {
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
     daemon.until_metric("bitstamp_stored_total", |stored| stored > 500.0).await;
-    for (way, share) in [(Down::Refuse, 2), (Down::Mute, 1), (Down::Unavailable, 1)] {
+    for (way, share) in [(Outage::Refuse, 2), (Outage::Mute, 1), (Outage::Unavailable, 1)] {
         bench.proxy.set_down(Some(way));
         let (peak, now) = daemon.memory();
         eprintln!(
@@ -38,7 +38,7 @@ async fn the_spool_holds_an_outage_in_the_same_memory_and_drains() {
     }
     let (peak, now) = daemon.memory();
     eprintln!("drained in {:.1} s, {now} KiB now, {peak} KiB at most", begun.elapsed().as_secs_f64());
-    assert_eq!(daemon.terminate(Duration::from_secs(10)).await, 0);
+    assert_eq!(daemon.terminate(Duration::from_secs(60)).await, 0);
     let events = bench.assert_table_is_truth().await;
     eprintln!("{events} events, none missing, none twice");
 }

@@ -33,7 +33,7 @@ async fn a_hot_channel_is_absorbed_and_drained_at_the_limit() {
     let attempts = daemon.metric("bitstamp_write_attempts_total").await;
     let throttled = daemon.metric("bitstamp_throttled_index_total").await;
     let (peak, _) = daemon.memory();
-    assert_eq!(daemon.terminate(Duration::from_secs(10)).await, 0);
+    assert_eq!(daemon.terminate(Duration::from_secs(60)).await, 0);
     let events = bench.assert_table_is_truth().await;
     eprintln!(
         "{events} events in {seconds} s, {stored:.0} stored meanwhile; then {drained:.0} a second of {units} units, {:.0} %; \

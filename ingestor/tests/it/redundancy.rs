@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use exchange_sim::faults::Fault;
 use ingestor::pipeline::Pipeline;
-use shared::coverage::{State, Stretch};
+use shared::coverage::{Interval, State};
 
-use crate::support::{Bench, CHANNELS, is_in, until};
+use crate::support::{Bench, CHANNELS, is_in, until, until_drained};
 
 fn settings(bench: &Bench, connections: u32) -> BTreeMap<String, String> {
     let mut settings = bench.settings();
@@ -33,15 +33,18 @@ async fn assert_complete(bench: &Bench, daemon: &Pipeline) -> u64 {
 }
 
 /// Everything between the first and the last captured moment, of every channel.
-async fn gaps(bench: &Bench) -> Vec<(&'static str, Stretch)> {
+async fn gaps(bench: &Bench) -> Vec<(&'static str, Interval)> {
     let mut gaps = Vec::new();
     for channel in CHANNELS {
-        let stretches = bench.ledger(channel).await;
-        let captured = stretches.iter().filter(|stretch| stretch.state == State::Captured);
-        let last = captured.map(|stretch| stretch.through).max();
-        let last = last.unwrap_or_else(|| panic!("nothing of {channel} is captured: {stretches:#?}"));
+        let intervals = bench.ledger(channel).await;
+        let captured = intervals.iter().filter(|interval| interval.state == State::Captured);
+        let last = captured.map(|interval| interval.through).max();
+        let last = last.unwrap_or_else(|| panic!("nothing of {channel} is captured: {intervals:#?}"));
         gaps.extend(
-            stretches.into_iter().filter(|s| s.state == State::Gap && s.from < last).map(|stretch| (channel, stretch)),
+            intervals
+                .into_iter()
+                .filter(|s| s.state == State::Gap && s.from < last)
+                .map(|interval| (channel, interval)),
         );
     }
     gaps
@@ -141,7 +144,7 @@ async fn the_ledger_tells_what_a_single_connection_missed() {
     let proved = status.stored.get() + 4_000;
     until("captured", || status.stored.get() > proved).await;
     bench.simulator.pause();
-    until("drained", || spool.depth() == 0).await;
+    until_drained(&spool).await;
     daemon.stop().await.unwrap();
     let mut ledgers = BTreeMap::new();
     for channel in CHANNELS {
@@ -154,7 +157,7 @@ async fn the_ledger_tells_what_a_single_connection_missed() {
     eprintln!("{missed} events missed, all outside of what is called captured; {inside} inside");
     assert!(missed > 0 && inside > 4_000, "{missed} missed, {inside} inside");
     assert!(
-        ledgers.values().all(|ledger| ledger.iter().filter(|stretch| stretch.state == State::Gap).count() >= 3),
+        ledgers.values().all(|ledger| ledger.iter().filter(|interval| interval.state == State::Gap).count() >= 3),
         "{ledgers:#?}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_proxy::mix::Mix;
+use fault_proxy::mix::FaultProbabilities;
 
 use crate::support::{Bench, Daemon, assert_prefixes, until};
 
@@ -10,7 +10,7 @@ use crate::support::{Bench, Daemon, assert_prefixes, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_a_burst_is_in_time_and_loses_nothing() {
     let bench = Bench::new(41, 20.0).await;
-    bench.proxy.set_mix(Mix { slow: 1.0, ..Mix::default() });
+    bench.proxy.set_mix(FaultProbabilities { slow: 1.0, ..FaultProbabilities::default() });
     let mut settings = bench.settings();
     settings.insert("request_timeout".to_owned(), "5s".to_owned());
     settings.insert("writers".to_owned(), "2".to_owned());
@@ -24,10 +24,10 @@ async fn a_stop_in_a_burst_is_in_time_and_loses_nothing() {
     let lines = bench.truth();
     let before = bench.items().await.len();
 
-    bench.proxy.set_mix(Mix::default());
+    bench.proxy.set_mix(FaultProbabilities::default());
     let daemon = Daemon::start(&settings).await;
     daemon.until_metric("bitstamp_spool_records", |records| records == 0.0).await;
-    assert_eq!(daemon.terminate(Duration::from_secs(10)).await, 0);
+    assert_eq!(daemon.terminate(Duration::from_secs(60)).await, 0);
     // The second daemon was not sent anything: the flow is paused.
     let (count, sent) = assert_prefixes(&lines, &bench.items().await)[0];
     eprintln!("{sent} sent, {durable} durable before the signal, {before} stored at the stop, {count} in the end");

@@ -2,28 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
 use exchange_sim::{Simulator, truth};
 use fault_proxy::proxy::Proxy;
 use ingestor::config::Config;
 use ingestor::pipeline::Pipeline;
-use ingestor::table;
+use ingestor::store::table;
 use serde_json::Value;
-use shared::coverage::{self, State, Stretch};
+use shared::block;
+use shared::block::stored::BlockItem;
+use shared::coverage::{self, Interval, State};
 use shared::event::Event;
 use shared::frame::Frame;
 use shared::item::{self, Item};
 use shared::key::Keyed;
 use shared::number::Decimal;
+use shared::table::INDEX;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+pub(crate) use crate::process::{Daemon, Process, Shim, command};
+
 /// Everything waits at most this long for something to happen.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 
 /// The daemon's channels where nothing else is configured.
 pub(crate) const CHANNELS: [&str; 4] =
@@ -54,25 +59,58 @@ fn history(frame: &str) -> String {
     canonical(&frame)
 }
 
-fn parse(frame: &str) -> Event {
+/// Stores order events in blocks.
+pub(crate) fn in_blocks(settings: &mut BTreeMap<String, String>) {
+    settings.insert("storage".to_owned(), "live_orders_*=blocks".to_owned());
+    settings.insert("block_age".to_owned(), "300ms".to_owned());
+}
+
+pub(crate) fn parse(frame: &str) -> Event {
     match Frame::parse(frame.as_bytes()).unwrap() {
         Frame::Event(event) => event,
         Frame::Control(control) => panic!("{control:?}"),
     }
 }
 
-/// Whether a moment lies in a stretch of this state.
-pub(crate) fn is_in(stretches: &[Stretch], state: State, time: u64) -> bool {
-    stretches.iter().any(|stretch| stretch.state == state && (stretch.from..=stretch.through).contains(&time))
+/// Whether a moment lies in an interval of this state.
+pub(crate) fn is_in(intervals: &[Interval], state: State, time: u64) -> bool {
+    intervals.iter().any(|interval| interval.state == state && (interval.from..=interval.through).contains(&time))
 }
 
 /// A store in memory behind a proxy without faults, and a simulator that waits for `resume`.
 pub(crate) struct Bench {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Folder,
     pub(crate) simulator: Simulator,
     pub(crate) proxy: Proxy,
     pub(crate) store: Client,
     pub(crate) seed: u64,
+}
+
+/// A temporary folder that is gone when the value is. The spool's engine ends its threads on its own time, and one of them may still
+/// make a file while the folder is removed.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        Folder(TempDir::new().unwrap().keep())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if std::fs::remove_dir_all(&self.0).is_ok() || !matches!(self.0.try_exists(), Ok(true)) {
+                return;
+            }
+            // A daemon that was killed may still hold files open; nothing signals that it let them go.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        eprintln!("{} cannot be removed", self.0.display());
+    }
 }
 
 impl Bench {
@@ -81,24 +119,33 @@ impl Bench {
     }
 
     pub(crate) async fn with(simulator: exchange_sim::Config) -> Bench {
-        let folder = TempDir::new().unwrap();
+        let folder = Folder::new();
         let seed = simulator.seed;
         eprintln!("seed {seed}");
-        if std::env::var_os("INGESTOR_LOG").is_some() {
+        if let Some(level) = std::env::var_os("INGESTOR_LOG") {
+            let level = if level == "debug" { tracing::Level::DEBUG } else { tracing::Level::INFO };
             // Another test of the process may have set it.
-            let _set = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
+            let _set = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).try_init();
         }
         let truth = folder.path().join("truth.ndjson");
         let simulator = Simulator::start(exchange_sim::Config { truth: Some(truth), ..simulator }).await.unwrap();
         let engine = engine().await;
-        let proxy = Proxy::start(fault_proxy::proxy::Config::new(&engine, seed)).await.unwrap();
+        let proxy = Proxy::start(fault_proxy::config::Config::new(&engine, seed)).await.unwrap();
         let store = client(&engine).await;
         table::create(&store, "bitstamp-live").await.unwrap();
         Bench { folder, simulator, proxy, store, seed }
     }
 
-    /// The daemon's settings; a test may change them.
+    /// The daemon's settings; a test may change them. With `STORAGE=blocks` in the environment any test runs in block mode.
     pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        let mut settings = self.plain_settings();
+        if std::env::var("STORAGE").is_ok_and(|storage| storage == "blocks") {
+            in_blocks(&mut settings);
+        }
+        settings
+    }
+
+    fn plain_settings(&self) -> BTreeMap<String, String> {
         BTreeMap::from(
             [
                 ("url", self.simulator.ws_url()),
@@ -108,11 +155,15 @@ impl Bench {
                 ("rest_url", self.simulator.rest_url()),
                 // What was sent is compared connection by connection; tests of several say so.
                 ("connections", "1".to_owned()),
-                ("request_timeout", "500ms".to_owned()),
+                ("request_timeout", "5s".to_owned()),
                 // A busy machine must not look like a mute exchange.
                 ("answer_within", "15s".to_owned()),
                 // What was missed stays missed; tests of filling say otherwise.
                 ("fill_after", "1h".to_owned()),
+                ("audit_every", "0s".to_owned()),
+                ("snapshot_every", "0s".to_owned()),
+                // More is called captured, and sooner, than with the default.
+                ("ledger_every", "2s".to_owned()),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         )
@@ -152,7 +203,7 @@ impl Bench {
             status.received.get() >= sent
         })
         .await;
-        until("drained", || status.durable.get() >= sent && spool.depth() == 0).await;
+        until_gone("drained", async || sent.saturating_sub(status.durable.get()) + spool.depth()).await;
     }
 
     /// The frames of every event of the daemon's channels, whether anybody got it or not.
@@ -175,7 +226,8 @@ impl Bench {
         let mut comparison = Comparison::default();
         for frame in self.generated() {
             let event = parse(&frame);
-            let time = Keyed::of(&event).unwrap().time.unwrap().0;
+            // Without a time that a query reaches it is missing at no time.
+            let time = Keyed::of(&event).unwrap().time.unwrap_or_default().0;
             if !take(&mut stored, &spell_frame(&frame)) {
                 match take(&mut filled, &history(&frame)) {
                     true => comparison.filled += 1,
@@ -188,18 +240,47 @@ impl Bench {
         comparison
     }
 
-    /// Every event of the table, past the proxy.
+    /// Every event of the table, past the proxy, as readers see it: items and events of blocks, copies of one event once.
     pub(crate) async fn items(&self) -> Vec<Item> {
-        let mut items = self.all_items().await;
-        items.retain(|item| !channel(item).starts_with('_'));
-        items
+        once(self.copies().await)
+    }
+
+    /// Every copy of every event of the table, be it an item or in a block.
+    pub(crate) async fn copies(&self) -> Vec<Item> {
+        let mut copies = Vec::new();
+        for item in self.all_items().await {
+            match channel(&item) {
+                name if block::stored::channel_of(name).is_some() => {
+                    copies.extend(BlockItem::from_attributes(&item).unwrap().events().unwrap());
+                }
+                name if name.starts_with('_') => {}
+                _ => copies.push(item),
+            }
+        }
+        copies
+    }
+
+    /// The blocks of the table, by their sort keys.
+    pub(crate) async fn blocks(&self) -> BTreeMap<String, Item> {
+        let items = self.all_items().await.into_iter();
+        let blocks = items.filter(|item| block::stored::channel_of(channel(item)).is_some());
+        blocks.map(|item| (item["microtimestamp"].as_s().unwrap().clone(), item)).collect()
     }
 
     /// What the ledger says of a channel.
-    pub(crate) async fn ledger(&self, name: &str) -> Vec<Stretch> {
-        let items = self.all_items().await;
-        let wanted = coverage::ledger_channel(name);
-        items.iter().filter(|item| channel(item) == wanted).map(|item| coverage::stretch(item).unwrap()).collect()
+    pub(crate) async fn ledger(&self, name: &str) -> Vec<Interval> {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let query = self.store.query().table_name("bitstamp-live").index_name(INDEX).set_exclusive_start_key(from);
+            let query = query.key_condition_expression("channel = :channel");
+            let wanted = AttributeValue::S(coverage::ledger_channel(name));
+            let page = query.expression_attribute_values(":channel", wanted).send().await.unwrap();
+            found.extend(page.items.unwrap_or_default().iter().map(|item| coverage::interval(item).unwrap()));
+            match page.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => return found,
+            }
+        }
     }
 
     pub(crate) async fn all_items(&self) -> Vec<Item> {
@@ -246,6 +327,29 @@ pub(crate) async fn client(url: &str) -> Client {
 
 fn channel(item: &Item) -> &str {
     item["channel"].as_s().unwrap()
+}
+
+/// Of copies of one event the captured one, and of these the one that was received first. Copies that say different things are all kept.
+fn once(copies: Vec<Item>) -> Vec<Item> {
+    let mut kept: HashMap<(String, String), Vec<Item>> = HashMap::new();
+    let rank = |item: &Item| {
+        let received: u64 = item["received_at"].as_n().unwrap().parse().unwrap();
+        (item.contains_key(item::SOURCE), received)
+    };
+    for copy in copies {
+        let key = (copy["id"].as_n().unwrap().clone(), copy["microtimestamp"].as_s().unwrap().clone());
+        let known = kept.entry(key).or_default();
+        let is_same = |item: &Item| {
+            let is_fetched = item.contains_key(item::SOURCE) || copy.contains_key(item::SOURCE);
+            is_fetched || canonical(&frame_of(item)) == canonical(&frame_of(&copy))
+        };
+        match known.iter_mut().find(|item| is_same(item)) {
+            Some(item) if rank(&copy) < rank(item) => *item = copy,
+            Some(_) => {}
+            None => known.push(copy),
+        }
+    }
+    kept.into_values().flatten().collect()
 }
 
 /// Items as the exchange would spell them, with how often each is there.
@@ -303,152 +407,36 @@ pub(crate) async fn until_async(what: &str, is_so: impl AsyncFnMut() -> bool) {
     until_within(DEADLINE, what, is_so).await;
 }
 
+/// Waits until nothing is left, however long that takes; fails once nothing has been taken away for a while, so that a busy machine
+/// fails nothing.
+pub(crate) async fn until_gone<T: PartialOrd + Default + Copy>(what: &str, mut left: impl AsyncFnMut() -> T) {
+    let mut least = left().await;
+    while least > T::default() {
+        let before = least;
+        until_async(what, async || {
+            least = left().await;
+            least < before
+        })
+        .await;
+    }
+}
+
+pub(crate) async fn until_drained(spool: &ingestor::spool::Spool) {
+    until_gone("drained", async || spool.depth()).await;
+}
+
 pub(crate) async fn until_within(deadline: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let end = tokio::time::Instant::now() + deadline;
-    while !is_so().await {
+    loop {
+        let looked = tokio::time::Instant::now();
+        if is_so().await {
+            return;
+        }
+        crate::process::assert_all_run();
         assert!(tokio::time::Instant::now() < end, "not within {deadline:?}: {what}");
-        // Nothing signals what another process or the store does: looked at again and again.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // Nothing signals what another process or the store does: looked at again and again, with a tenth of a core.
+        tokio::time::sleep((looked.elapsed() * 9).clamp(Duration::from_millis(20), Duration::from_secs(5))).await;
     }
-}
-
-/// A disk that fails on command: a library between the daemon and its files.
-pub(crate) struct Disk {
-    library: PathBuf,
-    fault: PathBuf,
-}
-
-impl Disk {
-    pub(crate) fn new(folder: &Path) -> Disk {
-        let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
-        std::fs::write(&source, include_str!("disk.c")).unwrap();
-        // The C compiler that the dependencies need anyhow.
-        let built =
-            Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).args([&library, &source]).arg("-ldl").status();
-        assert!(built.unwrap().success(), "cc cannot build {}", source.display());
-        Disk { library, fault: folder.join("fault") }
-    }
-
-    /// From now on: `full` refuses writes, `sync` fails fsync, nothing heals it.
-    pub(crate) fn set(&self, fault: Option<&str>) {
-        match fault {
-            Some(fault) => std::fs::write(&self.fault, fault).unwrap(),
-            None => std::fs::remove_file(&self.fault).unwrap(),
-        }
-    }
-}
-
-/// The daemon as a process of its own.
-pub(crate) struct Daemon {
-    child: Child,
-    metrics: String,
-    http: reqwest::Client,
-}
-
-impl Daemon {
-    /// Starts it and waits until it answers.
-    pub(crate) async fn start(settings: &BTreeMap<String, String>) -> Daemon {
-        Daemon::start_on(settings, None).await
-    }
-
-    pub(crate) async fn start_on(settings: &BTreeMap<String, String>, disk: Option<&Disk>) -> Daemon {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let mut settings = settings.clone();
-        settings.insert("listen".to_owned(), format!("127.0.0.1:{port}"));
-        let mut command = command(&settings);
-        if let Some(disk) = disk {
-            command.env("LD_PRELOAD", &disk.library).env("DISK_FAULT", &disk.fault);
-        }
-        let child = command.spawn().unwrap();
-        let metrics = format!("http://127.0.0.1:{port}/metrics");
-        let daemon = Daemon { child, metrics, http: reqwest::Client::new() };
-        until_async("the daemon answers", async || daemon.metrics().await.is_some()).await;
-        daemon
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its metrics by name; labels are part of the name.
-    pub(crate) async fn metrics(&self) -> Option<HashMap<String, f64>> {
-        let text = self.http.get(&self.metrics).send().await.ok()?.text().await.ok()?;
-        Some(
-            text.lines()
-                .filter(|line| !line.starts_with('#'))
-                .filter_map(|line| {
-                    let (name, value) = line.rsplit_once(' ')?;
-                    Some((name.to_owned(), value.parse().ok()?))
-                })
-                .collect(),
-        )
-    }
-
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.metrics().await.expect("the daemon answers");
-        *metrics.get(name).unwrap_or_else(|| panic!("{name} in {metrics:?}"))
-    }
-
-    pub(crate) async fn until_metric(&self, name: &str, is_so: impl Fn(f64) -> bool) {
-        until_async(name, async || is_so(self.metric(name).await)).await;
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends SIGTERM and waits for the end; fails after `within`.
-    pub(crate) async fn terminate(mut self, within: Duration) -> i32 {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        self.ended(within).await
-    }
-
-    /// Waits until it ends by itself; fails after `within`.
-    pub(crate) async fn ended(&mut self, within: Duration) -> i32 {
-        let end = tokio::time::Instant::now() + within;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().expect("it exits by itself");
-            }
-            assert!(tokio::time::Instant::now() < end, "still running after {within:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Peak and present resident memory in KiB, as the kernel counts them.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_whitespace().nth(1).unwrap().parse().unwrap()
-        };
-        (field("VmHWM:"), field("VmRSS:"))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Already gone in most tests.
-        let _killed = self.child.kill();
-        let _waited = self.child.wait();
-    }
-}
-
-/// The daemon's command line, its output kept out of the test's unless `INGESTOR_LOG` is set.
-pub(crate) fn command(settings: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ingestor"));
-    // As in infra/systemd.
-    command.env("MALLOC_ARENA_MAX", "2");
-    for (key, value) in settings {
-        command.arg(format!("--{}", key.replace('_', "-"))).arg(value);
-    }
-    if std::env::var_os("INGESTOR_LOG").is_none() {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-    }
-    command
 }
 
 /// The frames that were sent to a connection, each once: also those that were held back and sent later.
