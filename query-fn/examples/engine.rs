@@ -1,7 +1,10 @@
 //! An embedded engine with a table of trades, for measurements and for checks by hand: prints the endpoint and serves until
 //! it is stopped.
 //!
-//!     cargo run --release -p query-fn --example engine -- 20000 8000
+//!     cargo run --release -p query-fn --example engine -- 20000 8000 6 359
+//!
+//! The last numbers are days of ledger of two daemons (none by default): from the day of the trades on an entry a minute, and before
+//! it closed days of one entry each.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::{
@@ -14,6 +17,10 @@ use aws_sdk_dynamodb::{
 };
 use dynoxide::{Database, server::serve_with_shutdown};
 use shared::{
+    coverage::{
+        Interval, Record, State,
+        days::{DAY, Run},
+    },
     frame::Frame,
     item::{self, Item},
     table::{self, KeyAttribute},
@@ -22,6 +29,8 @@ use shared::{
 use tokio::net::TcpListener;
 
 const FIRST: u64 = 1_647_817_207_170_000;
+const MINUTE: u64 = 60_000_000;
+const DAEMONS: [&str; 2] = ["vm-1-3f2a77c1", "vm-2-81d0aa42"];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -35,6 +44,13 @@ async fn main() -> anyhow::Result<()> {
     create_table(&client).await?;
     let items: Vec<Item> = (0..count).map(trade).collect::<anyhow::Result<_>>()?;
     for chunk in items.chunks(25) {
+        put(&client, chunk).await?;
+    }
+    let days: u64 = arguments.next().unwrap_or_default().parse().unwrap_or(0);
+    let closed: u64 = arguments.next().unwrap_or_default().parse().unwrap_or(0);
+    let minutes = (0..days * 1440).flat_map(|minute| DAEMONS.map(|daemon| entry(daemon, minute)));
+    let closed = (1..=closed).flat_map(|before| DAEMONS.map(|daemon| closed_day(daemon, FIRST / DAY - before)));
+    for chunk in minutes.chain(closed).collect::<Vec<Item>>().chunks(25) {
         put(&client, chunk).await?;
     }
     put(&client, &[channel("live_trades_btcusd", 1), channel("live_orders_btcusd", 2)]).await?;
@@ -60,6 +76,22 @@ async fn put(client: &Client, items: &[Item]) -> anyhow::Result<()> {
     }
     client.batch_write_item().request_items(table::DEFAULT_TABLE, requests).send().await?;
     Ok(())
+}
+
+/// A captured minute, as a daemon enters it.
+fn entry(daemon: &str, minute: u64) -> Item {
+    let from = FIRST / DAY * DAY + minute * MINUTE;
+    record(daemon, from, from + MINUTE - 1).to_item()
+}
+
+/// A captured day, as a daemon puts it together.
+fn closed_day(daemon: &str, day: u64) -> Item {
+    Run { record: record(daemon, day * DAY, (day + 1) * DAY - 1), entries: 1440 }.to_item()
+}
+
+fn record(daemon: &str, from: u64, through: u64) -> Record {
+    let interval = Interval { from, through, state: State::Captured, reason: None };
+    Record { daemon: daemon.to_owned(), channel: "live_trades_btcusd".to_owned(), interval, frames: 60_000 }
 }
 
 /// A trade as the exchange sent them in 2022, one a millisecond.
@@ -89,7 +121,7 @@ fn channel(name: &str, number: u64) -> Item {
     Item::from([
         (table::ID.to_owned(), AttributeValue::N(number.to_string())),
         (table::MICROTIMESTAMP.to_owned(), AttributeValue::S(name.to_owned())),
-        (table::CHANNEL.to_owned(), AttributeValue::S(query_fn::channels::CHANNELS.to_owned())),
+        (table::CHANNEL.to_owned(), AttributeValue::S(query_fn::query::channels::CHANNELS.to_owned())),
         (table::NMICROTIMESTAMP.to_owned(), AttributeValue::N(FIRST.to_string())),
     ])
 }

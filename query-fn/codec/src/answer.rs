@@ -10,28 +10,40 @@ use std::{fmt, sync::Arc};
 
 use crate::item::{Item, Shape, Value};
 
-/// What of the answer matters here.
+/// The parts of the answer to a Query that a page needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Answer {
-    /// In the store's order.
+    /// The items in the store's order.
     #[serde(default)]
     pub items: Items,
-    /// Where the store stopped; missing or empty if it read to the end.
+    /// The key at which the store stopped; missing or empty at the end of the range.
     #[serde(default)]
     pub last_evaluated_key: Option<Item>,
+    /// The cost of the Query, where it was asked for.
+    #[serde(default)]
+    pub consumed_capacity: Option<ConsumedCapacity>,
 }
 
-/// Items that share their shapes where they can.
+/// The cost of a Query.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ConsumedCapacity {
+    /// Read units, with the digits as the store sent them.
+    #[serde(default)]
+    pub capacity_units: Option<serde_json::Number>,
+}
+
+/// Items that share their shapes if they have the same names.
 #[derive(Debug, Default)]
 pub struct Items(pub Vec<Item>);
 
 impl Answer {
-    /// Reads the whole body.
+    /// Parses the whole body.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// An error of [`serde_json`] with the place of the fault, if the body is no answer to a Query.
     pub fn parse(body: &[u8]) -> Result<Answer, serde_json::Error> {
         // Once for the whole, not for each of its strings.
         let text = std::str::from_utf8(body).map_err(serde_json::Error::custom)?;
@@ -69,7 +81,7 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-/// An item that probably has the names of the one before, in whatever order: DynamoDB promises none.
+/// Deserializes an item that probably has the names of the one before, in any order: DynamoDB promises none.
 struct Like<'last>(&'last mut Arc<Shape>);
 
 impl<'de> DeserializeSeed<'de> for Like<'_> {
@@ -113,7 +125,7 @@ impl<'de> Visitor<'de> for Like<'_> {
     }
 }
 
-/// A name that is looked for in the shape.
+/// Deserializes a name and looks it up in the shape.
 struct NameIn<'shape>(&'shape Shape);
 
 enum Name {
@@ -141,7 +153,8 @@ impl Visitor<'_> for NameIn<'_> {
     }
 }
 
-/// The types that DynamoDB's JSON names.
+/// All types that DynamoDB's JSON names.
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html>)
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "UPPERCASE")]
 enum Type {
@@ -151,8 +164,10 @@ enum Type {
     Null,
     L,
     M,
-    #[serde(other)]
-    Foreign,
+    B,
+    Ss,
+    Ns,
+    Bs,
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -173,19 +188,25 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let kind = map.next_key()?.ok_or_else(|| A::Error::custom("a value without a type"))?;
         let value = match kind {
-            Type::S => Value::Text(map.next_value()?),
+            // Bytes are base64 here already.
+            Type::S | Type::B => Value::Text(map.next_value()?),
+            Type::Ss | Type::Bs => Value::List(set(map.next_value()?, Value::Text)),
+            Type::Ns => Value::List(set(map.next_value()?, Value::Number)),
             Type::N => Value::Number(map.next_value()?),
             Type::Bool => Value::Flag(map.next_value()?),
             Type::Null => map.next_value::<IgnoredAny>().map(|_| Value::Null)?,
             Type::L => Value::List(map.next_value()?),
             Type::M => Value::Map(map.next_value()?),
-            Type::Foreign => map.next_value::<IgnoredAny>().map(|_| Value::Foreign)?,
         };
         match map.next_key::<IgnoredAny>()? {
             None => Ok(value),
             Some(_) => Err(A::Error::custom("a value of two types")),
         }
     }
+}
+
+fn set(elements: Vec<SmolStr>, of: fn(SmolStr) -> Value) -> Vec<Value> {
+    elements.into_iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -203,7 +224,6 @@ mod tests {
             Value::Null => json!({ "NULL": true }),
             Value::List(values) => json!({ "L": values.iter().map(self::value).collect::<Vec<_>>() }),
             Value::Map(fields) => json!({ "M": object(fields.iter().map(|(name, value)| (name.as_str(), value))) }),
-            Value::Foreign => json!({ "SS": ["a"] }),
         }
     }
 
@@ -243,7 +263,31 @@ mod tests {
         let [first, second, third] = items.as_slice() else { panic!("{items:?}") };
         assert!(Arc::ptr_eq(first.shape(), second.shape()));
         assert_eq!((second.text("a"), second.number("b")), (Some("4"), Some("3")));
-        assert_eq!((third.shape().len(), third.get("a")), (1, Some(&Value::Foreign)));
+        assert_eq!((third.shape().len(), third.text("a")), (1, Some("AA==")));
+    }
+
+    #[test]
+    fn bytes_are_text_and_sets_are_lists() {
+        let body =
+            r#"{"Items":[{"b":{"B":"AP8="},"bs":{"BS":["AA==","/w=="]},"ns":{"NS":["1.50","2"]},"ss":{"SS":["x"]}}]}"#;
+        let items = Answer::parse(body.as_bytes()).unwrap().items.0;
+        let text = |text: &str| Value::Text(text.into());
+        let expected = Item::of(vec![
+            ("b".into(), text("AP8=")),
+            ("bs".into(), Value::List(vec![text("AA=="), text("/w==")])),
+            ("ns".into(), Value::List(vec![Value::Number("1.50".into()), Value::Number("2".into())])),
+            ("ss".into(), Value::List(vec![text("x")])),
+        ]);
+        assert_eq!(items, [expected]);
+    }
+
+    #[test]
+    fn the_cost_has_the_digits_that_were_sent() {
+        let units = |body: &str| Answer::parse(body.as_bytes()).unwrap().consumed_capacity?.capacity_units;
+        let body = r#"{"Items":[],"ConsumedCapacity":{"TableName":"t","CapacityUnits":128.50}}"#;
+        assert_eq!(units(body).unwrap().as_str(), "128.50");
+        assert_eq!(units(r#"{"Items":[]}"#), None);
+        assert_eq!(units(r#"{"ConsumedCapacity":{"TableName":"t"}}"#), None);
     }
 
     #[test]
@@ -252,6 +296,7 @@ mod tests {
             r#"{"Items":[{"a":{"S":"cut"#,
             r#"{"Items":[{"a":{"S":1}}]}"#,
             r#"{"Items":[{"a":{}}]}"#,
+            r#"{"Items":[{"a":{"X":"1"}}]}"#,
             r#"{"Items":[{"a":{"S":"x","N":"1"}}]}"#,
             r#"{"Items":[{"a":"x"}]}"#,
             "<html>",

@@ -1,21 +1,26 @@
-use shared::{item::ItemError, key::SEPARATOR, table::MICROTIMESTAMP};
+//! Writes items as comma-separated values (RFC 4180).
+
+use shared::{
+    key::SEPARATOR,
+    table::{MICROTIMESTAMP, NMICROTIMESTAMP},
+};
 
 use super::json::{self, Cell};
 use crate::item::{Item, Value};
 
-/// What becomes of attributes without a column.
+/// The treatment of attributes without a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// They are in the last column, as a JSON object; empty where there are none.
+    /// They are in the last column, as a JSON object; the column is empty if there are none.
     Kept,
-    /// The caller chose the columns and does not want them.
+    /// They are left out: the client chose the columns.
     Dropped,
 }
 
 /// The name of the last column under [`Rest::Kept`].
 const MORE: &str = "more";
 
-/// Adds the header line.
+/// Appends the header line to `out`.
 pub fn header(out: &mut Vec<u8>, columns: &[impl AsRef<str>], rest: Rest) {
     let names = columns.iter().map(AsRef::as_ref).chain((rest == Rest::Kept).then_some(MORE));
     for (number, name) in names.enumerate() {
@@ -27,28 +32,29 @@ pub fn header(out: &mut Vec<u8>, columns: &[impl AsRef<str>], rest: Rest) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Adds one event. Numbers have the digits of the table; lists and objects are JSON; what is missing or null is empty, an
+/// Appends one event to `out`. Numbers have the digits of the table; lists and objects are JSON; a missing attribute and null are empty, an
 /// empty text is `""`.
-///
-/// # Errors
-///
-/// [`ItemError`] for items that this project did not write.
-pub fn record(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>], rest: Rest) -> Result<(), ItemError> {
+pub fn record(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>], rest: Rest) {
     for (number, name) in columns.iter().map(AsRef::as_ref).enumerate() {
         if number > 0 {
             out.push(b',');
         }
-        cell(out, item, name)?;
+        cell(out, item, name);
     }
     if rest == Rest::Kept {
         out.push(b',');
-        more(out, item, columns)?;
+        more(out, item, columns);
     }
     out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
-fn cell(out: &mut Vec<u8>, item: &Item, name: &str) -> Result<(), ItemError> {
+/// Appends a record of one cell to `out`.
+pub fn only_cell(out: &mut Vec<u8>, value: &str) {
+    text(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn cell(out: &mut Vec<u8>, item: &Item, name: &str) {
     match item.get(name) {
         Some(Value::Text(sort)) if name == MICROTIMESTAMP => {
             text(out, sort.split(SEPARATOR).next().unwrap_or_default());
@@ -56,33 +62,34 @@ fn cell(out: &mut Vec<u8>, item: &Item, name: &str) -> Result<(), ItemError> {
         Some(Value::Text(value)) => text(out, value),
         Some(Value::Number(digits)) => text(out, digits),
         Some(Value::Null) => {}
-        Some(other) => nested(out, |json| json::value(json, other, name))?,
+        Some(other) => nested(out, |json| json::value(json, other)),
+        None if name == json::TIME => {
+            let time = item.get(NMICROTIMESTAMP).and_then(json::time);
+            out.extend_from_slice(time.unwrap_or_default().as_bytes());
+        }
         None => {
             let digits = name.strip_suffix("_str").and_then(|name| item.number(name));
             out.extend_from_slice(digits.unwrap_or_default().as_bytes());
         }
     }
-    Ok(())
 }
 
-fn more(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>]) -> Result<(), ItemError> {
+fn more(out: &mut Vec<u8>, item: &Item, columns: &[impl AsRef<str>]) {
     let known = |name: &str| name == MICROTIMESTAMP || columns.iter().any(|column| column.as_ref() == name);
     let mut cells =
         item.iter().filter(|(name, _)| !known(name)).map(|(name, value)| (name, Cell::of(name, value))).peekable();
-    if cells.peek().is_none() {
-        return Ok(());
+    if cells.peek().is_some() {
+        nested(out, |json| json::object(json, cells));
     }
-    nested(out, |json| json::object(json, cells))
 }
 
-fn nested(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), ItemError>) -> Result<(), ItemError> {
+fn nested(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let mut json = Vec::new();
-    write(&mut json)?;
+    write(&mut json);
     text(out, &String::from_utf8_lossy(&json));
-    Ok(())
 }
 
-/// Quotes what needs it (RFC 4180, section 2), and the empty text so that it differs from nothing.
+/// Appends a text, in quotes if it needs them (RFC 4180, section 2) or is empty, so that it differs from a missing value.
 fn text(out: &mut Vec<u8>, text: &str) {
     let quoted = text.is_empty() || text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'));
     if !quoted {
@@ -111,16 +118,17 @@ mod tests {
             ("c".into(), Value::Null),
             ("d".into(), Value::Text("".into())),
             ("microtimestamp".into(), Value::Text("17#ab".into())),
+            ("nmicrotimestamp".into(), Value::Number("17000000".into())),
             ("new".into(), Value::List(vec![Value::Text("\"".into())])),
         ]);
-        let columns = ["a", "b", "c", "d", "none", "b_str", "microtimestamp"];
+        let columns = ["a", "b", "c", "d", "none", "b_str", "microtimestamp", "nmicrotimestamp", "time"];
         let mut written = Vec::new();
         header(&mut written, &columns, Rest::Kept);
-        record(&mut written, &item, &columns, Rest::Kept).unwrap();
-        record(&mut written, &item, &["b", "new"], Rest::Dropped).unwrap();
+        record(&mut written, &item, &columns, Rest::Kept);
+        record(&mut written, &item, &["b", "new"], Rest::Dropped);
         let expected = concat!(
-            "a,b,c,d,none,b_str,microtimestamp,more\r\n",
-            "\"x,\"\"y\"\"\n\",1.50,,\"\",,1.50,17,\"{\"\"new\"\":[\"\"\\\"\"\"\"]}\"\r\n",
+            "a,b,c,d,none,b_str,microtimestamp,nmicrotimestamp,time,more\r\n",
+            "\"x,\"\"y\"\"\n\",1.50,,\"\",,1.50,17,17000000,1970-01-01T00:00:17.000000Z,\"{\"\"new\"\":[\"\"\\\"\"\"\"]}\"\r\n",
             "1.50,\"[\"\"\\\"\"\"\"]\"\r\n",
         );
         assert_eq!(String::from_utf8(written).unwrap(), expected);

@@ -1,13 +1,13 @@
-//! A page has thousands of items, and almost all have the same names. They share the list of names, and texts of up to 23
-//! bytes stand in the item itself: the hash map of owned strings that the SDK makes of each was two thirds of a page's time
-//! (docs/performance-query.md).
+//! An item between the table and the client.
+//!
+//! A page has thousands of items, and almost all have the same names. They share the list of names, and texts of up to 23 bytes are in the item
+//! itself: the hash map of owned strings that the SDK makes of each was two thirds of a page's time (docs/performance-query.md).
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::attribute::AttributeError;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// An item of the table on its way from the store's answer to the caller's.
+/// An item of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     shape: Arc<Shape>,
@@ -18,27 +18,25 @@ pub struct Item {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     names: Vec<SmolStr>,
-    /// Of each name what tells it from most others: a name is looked up for every value that is read.
+    /// A mark of each name that differs from those of most others: a name is looked up for every value that is read.
     marks: Vec<u32>,
 }
 
-/// An attribute's value.
+/// The value of an attribute, by DynamoDB's type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// S.
+    /// A string (S), or binary data (B) as base64.
     Text(SmolStr),
-    /// N: the digits as the store sent them.
+    /// A number (N), with the digits as the store sent them.
     Number(SmolStr),
-    /// BOOL.
+    /// A Boolean (BOOL).
     Flag(bool),
-    /// NULL.
+    /// The null value (NULL).
     Null,
-    /// L.
+    /// A list (L), or a set (SS, NS, BS).
     List(Vec<Value>),
-    /// M.
+    /// A map (M).
     Map(BTreeMap<SmolStr, Value>),
-    /// Binary values and sets, which no message becomes.
-    Foreign,
 }
 
 impl Shape {
@@ -47,32 +45,32 @@ impl Shape {
         Shape { names, marks }
     }
 
-    /// How many attributes there are.
+    /// Returns the number of names.
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if the shape has no name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Where the value of `name` stands.
+    /// Returns the place of the value of `name`.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<usize> {
         let mark = mark(name);
         self.marks.iter().zip(&self.names).position(|(known, full)| *known == mark && full == name)
     }
 
-    /// The names in their order.
+    /// Returns the names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &SmolStr> {
         self.names.iter()
     }
 }
 
-/// A few bytes of a name: its length, its first, middle and last byte.
+/// Returns the mark of a name: its length, and its first, middle and last byte.
 fn mark(name: &str) -> u32 {
     let at = |place: usize| u32::from(name.as_bytes().get(place).copied().unwrap_or_default());
     let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
@@ -80,7 +78,7 @@ fn mark(name: &str) -> u32 {
 }
 
 impl Item {
-    /// An item of these attributes. Of several with one name the first counts.
+    /// Returns an item of these attributes; of several with one name it has the first.
     #[must_use]
     pub fn of(mut attributes: Vec<(SmolStr, Value)>) -> Item {
         attributes.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -89,31 +87,31 @@ impl Item {
         Item { shape: Arc::new(Shape::of(names)), values }
     }
 
-    /// An item whose values stand in the order of the shape's names; `None` if there are more or fewer.
+    /// Returns an item with values in the order of the shape's names; `None` if there are more or fewer values than names.
     #[must_use]
     pub fn shaped(shape: Arc<Shape>, values: Vec<Value>) -> Option<Item> {
         (shape.len() == values.len()).then_some(Item { shape, values })
     }
 
-    /// Its names.
+    /// Returns the names of the attributes.
     #[must_use]
     pub fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
 
-    /// The value at a place that its shape gave.
+    /// Returns the value at a place of the item's shape.
     #[must_use]
     pub fn at(&self, place: usize) -> Option<&Value> {
         self.values.get(place)
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.at(self.shape.place(name)?)
     }
 
-    /// The digits of a number.
+    /// Returns the digits of an attribute that is a number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
@@ -122,7 +120,7 @@ impl Item {
         }
     }
 
-    /// A text.
+    /// Returns the text of an attribute that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
@@ -131,40 +129,32 @@ impl Item {
         }
     }
 
-    /// Names and values in the order of the names.
+    /// Iterates over names and values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.shape.names().map(SmolStr::as_str).zip(&self.values)
     }
 
-    /// As the SDK and [`shared`] have it.
-    ///
-    /// # Errors
-    ///
-    /// [`AttributeError::Type`] for [`Value::Foreign`].
-    pub fn attributes(&self) -> Result<shared::item::Item, AttributeError> {
-        self.iter().map(|(name, value)| Ok((name.to_owned(), value.attribute()?))).collect()
+    /// Converts to the form that the SDK and [`shared`] have.
+    #[must_use]
+    pub fn attributes(&self) -> shared::item::Item {
+        self.iter().map(|(name, value)| (name.to_owned(), value.attribute())).collect()
     }
 }
 
 impl Value {
-    /// As the SDK and [`shared`] have it.
-    ///
-    /// # Errors
-    ///
-    /// [`AttributeError::Type`] for [`Value::Foreign`].
-    pub fn attribute(&self) -> Result<AttributeValue, AttributeError> {
-        Ok(match self {
+    /// Converts to the form that the SDK and [`shared`] have.
+    #[must_use]
+    pub fn attribute(&self) -> AttributeValue {
+        match self {
             Value::Text(text) => AttributeValue::S(text.to_string()),
             Value::Number(digits) => AttributeValue::N(digits.to_string()),
             Value::Flag(flag) => AttributeValue::Bool(*flag),
             Value::Null => AttributeValue::Null(true),
-            Value::List(values) => AttributeValue::L(values.iter().map(Value::attribute).collect::<Result<_, _>>()?),
+            Value::List(values) => AttributeValue::L(values.iter().map(Value::attribute).collect()),
             Value::Map(fields) => {
-                let field = |(name, value): (&SmolStr, &Value)| Ok((name.to_string(), value.attribute()?));
-                AttributeValue::M(fields.iter().map(field).collect::<Result<_, AttributeError>>()?)
+                AttributeValue::M(fields.iter().map(|(name, value)| (name.to_string(), value.attribute())).collect())
             }
-            Value::Foreign => return Err(AttributeError::Type),
-        })
+        }
     }
 }
 

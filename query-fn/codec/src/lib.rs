@@ -1,15 +1,13 @@
-//! What every byte of a page goes through: from DynamoDB's JSON to the caller's JSON or CSV. A package of its own because it
-//! alone of the function is compiled for speed, not for size.
+//! The hot path of a page: from DynamoDB's JSON and from blocks to items, and from items to JSON or CSV. It is a package of its own because it alone of the
+//! function is compiled for speed, not for size.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
-/// The answer to a Query as items.
 pub mod answer;
 
-/// An item between the table and the caller.
 pub mod item;
 
-/// JSON, one item at a time.
+pub mod block;
+
 pub mod json;
 
-/// Comma-separated values, RFC 4180.
 pub mod csv;

@@ -1,30 +1,24 @@
-use axum::{
-    Extension,
-    body::Body,
-    extract::State,
-    http::{HeaderMap, Response, Uri},
-};
-use std::sync::Arc;
+//! `/channels`: every channel that was ever subscribed.
 
-use super::App;
-use crate::{
-    caching::Caching,
-    channels::COLUMNS,
-    invocation::Invocation,
-    problem::Problem,
-    reply::{self, Around},
-    request,
-};
+use axum::{body::Body, http::Response};
 
-/// Every channel ever subscribed.
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Extension(invocation): Extension<Invocation>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response<Body>, Problem> {
-    let look = request::channels(&uri, &headers)?;
-    let items = app.channels.items(&app.store, invocation.deadline(app.config.time_budget)).await?;
-    let written = reply::write(&look, COLUMNS, items.iter())?;
-    reply::finish(written, Around::default(), &look, &Caching::Open, &uri)
+use super::context::RequestContext;
+use crate::http::caching::Caching;
+use crate::http::problem::Problem;
+use crate::http::render::Columns;
+use crate::http::request;
+use crate::http::request::parameters::check_fields;
+use crate::http::response::{self, Envelope};
+
+/// The columns of `/channels` as CSV.
+const COLUMNS: Columns = &["channel", "family", "market", "first_subscribed"];
+
+/// Answers with every channel that was ever subscribed.
+pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Problem> {
+    let app = &context.app;
+    let presentation = request::channels(&context.uri, &context.headers)?;
+    check_fields(presentation.fields.as_deref(), COLUMNS)?;
+    let items = app.channels.items(&app.store, context.deadline()).await?;
+    let written = response::write(&presentation, COLUMNS, items.iter());
+    response::finish(written, Envelope::default(), &presentation, &Caching::Mutable, &context.uri)
 }

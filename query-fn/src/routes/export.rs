@@ -1,80 +1,130 @@
+//! `/export`: a whole range in one streamed answer.
+
 use axum::{
-    Extension,
     body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header},
 };
-use std::{io, sync::Arc};
-use tokio::{sync::mpsc, time::Instant};
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
-use super::App;
-use crate::{
-    caching::Caching,
-    encoding::Encoder,
-    invocation::Invocation,
-    page::{self, Page, Position},
-    problem::Problem,
-    render::{self, Columns, Format},
-    reply,
-    request::{EVENTS_TOKEN, EXPORT, EventsRequest},
-};
+use super::app::App;
+use super::context::RequestContext;
+use super::fields::unknown_fields;
+use crate::http::caching::Caching;
+use crate::http::problem::{Fault, Problem};
+use crate::http::render::{self, Format};
+use crate::http::request::{EXPORT, EventsRequest, Presentation};
+use crate::query::page::{self, Page};
+use crate::query::reader::Reader;
+use crate::query::recorded;
 
-/// Pages read ahead of the reader: one on its way while one is sent.
+mod summary;
+mod writer;
+
+use writer::{End, Sending, Writer};
+
+/// The pages that are read ahead of the client: one is read while one is sent.
 const AHEAD: usize = 1;
+/// A range is refused before it is read if its ledger counts this many times the events that fit: by then it certainly does not, though later
+/// events may be shorter than the first ones, or compress better.
+const CERTAIN: u64 = 4;
+/// The longest time that an export waits for the ledger before it begins.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The whole range in one answer. The first page is read before the answer begins, so that what is wrong with the request or
-/// the store is still a problem document.
-pub(super) async fn stream(
-    State(app): State<Arc<App>>,
-    Extension(invocation): Extension<Invocation>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response<Body>, Problem> {
-    let request = EventsRequest::read((&uri, &headers, &app.signer), EXPORT, None, Format::Ndjson)?;
-    if request.look.format == Format::Json {
+/// Answers with a whole range. The first page is read before the answer begins, so that an error of the request or of the store is still a
+/// problem document. A body that ends cleanly is complete: one that ends early is cut off, so that every client reports an error, unless the
+/// client asked for a last record that says so.
+pub(super) async fn stream(context: RequestContext) -> Result<Response<Body>, Problem> {
+    let app = &context.app;
+    let request = EventsRequest::read(context.input(), EXPORT, None, Format::Ndjson)?;
+    if request.presentation.format == Format::Json {
         let reason = "json is no format of a stream; ndjson and csv are".to_owned();
-        return Err(Problem::parameters(vec![crate::problem::Fault { parameter: "format".to_owned(), reason }]));
+        return Err(Problem::parameters(vec![Fault { parameter: "format".to_owned(), reason }]));
     }
-    let deadline = invocation.deadline(app.config.export_time_budget);
+    let deadline = context.deadline_within(app.config.export_time_budget);
     let first_deadline = deadline.min(Instant::now() + app.config.time_budget);
-    let first = page::read(&app.store, &request.range, request.after.as_ref(), None, first_deadline).await?;
-    if first.rows.is_empty() && request.after.is_none() {
-        app.channels.check(request.range.subject.name(), &app.store, deadline).await?;
+    let channels = app.channels.named(&request.channels, &app.store, first_deadline).await?;
+    let mut reader = Reader::new(&request.range, &channels, request.after.clone());
+    let first = reader.page(&app.store, None, first_deadline).await?;
+    if let ([channel], [], None) = (channels.as_slice(), first.rows.as_slice(), &request.after) {
+        app.channels.check(channel, &app.store, deadline).await?;
     }
-    let look = request.look.clone();
-    let encoder = Encoder::new(look.encoding).map_err(|error| Problem::busy(format!("cannot encode: {error}")))?;
+    let presentation = request.presentation.clone();
+    unknown_fields(&presentation, render::columns_of(&channels), &first.rows)?;
+    let sending = sending(&context);
+    let has_more = first.next.is_some();
     let (pages, received) = mpsc::channel(AHEAD);
-    let writer = Writer::new(Arc::clone(&app), &request, encoder);
-    tokio::spawn(read_ahead(app, request, first, pages, deadline));
-    let body = futures_util::stream::unfold(Some((writer, received)), |state| async {
-        let (mut writer, mut received) = state?;
-        match writer.next(&mut received).await {
-            Ok((bytes, true)) => Some((Ok(bytes), Some((writer, received)))),
-            Ok((_, false)) => Some((writer.finish(), None)),
-            Err(error) => Some((Err(error), None)),
-        }
-    });
-    let mut response = Response::new(Body::from_stream(body));
-    Caching::Open.apply(StatusCode::OK, response.headers_mut());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(look.format.content_type()));
-    if let Some(name) = look.encoding.name() {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    let mut writer = Writer::new(Arc::clone(app), &request, channels.clone(), (first, received), sending)
+        .map_err(|error| broken(&error))?;
+    let begin = writer.next().await.map_err(|error| broken(&error))?.unwrap_or_default();
+    if has_more && !request.has_end_record {
+        refuse_what_cannot_fit(app, &request, &channels, writer.capacity()).await?;
+    }
+    let reading = read_ahead(Arc::clone(app), reader, has_more, pages, deadline);
+    if sending.is_buffered {
+        let ((), body) = tokio::join!(reading, whole(begin, writer));
+        return Ok(response(Body::from(body?), &presentation));
+    }
+    tokio::spawn(reading);
+    let mut response = response(Body::new(StreamBody::new(frames(begin, writer))), &presentation);
+    if sending.has_trailers {
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static(summary::TRAILERS));
     }
     Ok(response)
 }
 
-/// Reads pages until the range, the time or the reader ends. A page that cannot be read ends the stream: the writer then
-/// tells where to go on.
-async fn read_ahead(app: Arc<App>, request: EventsRequest, first: Page, pages: mpsc::Sender<Page>, deadline: Instant) {
-    let mut next = first.next.clone();
-    if pages.send(first).await.is_err() {
-        return;
+/// Decides how the answer is sent. Before HTTP/1.1 the end of the connection is the end of the body: a cut one looks complete.
+fn sending(context: &RequestContext) -> Sending {
+    let is_buffered = context.app.config.exports_are_buffered || context.version < Version::HTTP_11;
+    let has_trailers = !is_buffered && !context.is_in_lambda() && summary::are_taken(&context.headers);
+    Sending { is_buffered, has_trailers }
+}
+
+/// Refuses a range of which the ledger counts many more events than fit. A ledger that does not answer refuses nothing.
+async fn refuse_what_cannot_fit(
+    app: &App,
+    request: &EventsRequest,
+    channels: &[String],
+    capacity: u64,
+) -> Result<(), Problem> {
+    let rest = page::rest(&request.range, request.after.as_ref());
+    match recorded::events(&app.store, channels, (rest.from, rest.to), Instant::now() + PATIENCE).await {
+        Ok(events) if events / CERTAIN > capacity => Err(Problem::too_large(Some((events, capacity)))),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "export begins without ledger");
+            Ok(())
+        }
     }
-    while let Some(after) = next {
-        match page::read(&app.store, &request.range, Some(&after), None, deadline).await {
+}
+
+fn response(body: Body, presentation: &Presentation) -> Response<Body> {
+    let mut response = Response::new(body);
+    Caching::Mutable.apply(StatusCode::OK, response.headers_mut());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(presentation.format.content_type()));
+    if let Some(name) = presentation.encoding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    response
+}
+
+/// Reads the pages behind the first one until the end of the range, the deadline, or the end of the connection. A page that cannot be read
+/// ends the export.
+async fn read_ahead(
+    app: Arc<App>,
+    mut reader: Reader,
+    mut has_more: bool,
+    pages: mpsc::Sender<Page>,
+    deadline: Instant,
+) {
+    while has_more {
+        match reader.page(&app.store, None, deadline).await {
             Ok(page) => {
-                next = page.next.clone();
+                has_more = page.next.is_some();
                 if pages.send(page).await.is_err() {
                     return;
                 }
@@ -87,67 +137,61 @@ async fn read_ahead(app: Arc<App>, request: EventsRequest, first: Page, pages: m
     }
 }
 
-/// Turns pages into the body.
-struct Writer {
-    app: Arc<App>,
-    encoder: Encoder,
-    format: Format,
-    fields: Option<Vec<String>>,
-    columns: Columns,
-    binding: String,
-    sent: u64,
-    /// Where a client would go on after what was written, if there is more.
-    next: Option<Position>,
-    header: Vec<u8>,
+/// The rest of a streamed body.
+enum Rest {
+    Rows(Box<Writer>),
+    Trailers(HeaderMap),
 }
 
-impl Writer {
-    fn new(app: Arc<App>, request: &EventsRequest, encoder: Encoder) -> Writer {
-        let columns = render::columns(request.range.subject.name());
-        let look = &request.look;
-        let mut header = Vec::new();
-        render::first_line(&mut header, look.format, look.fields.as_deref(), columns);
-        Writer {
-            app,
-            encoder,
-            format: look.format,
-            fields: look.fields.clone(),
-            columns,
-            binding: request.range.binding(EVENTS_TOKEN),
-            sent: 0,
-            next: None,
-            header,
+/// Returns the frames of a streamed body, `begin` first.
+fn frames(begin: Bytes, writer: Writer) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+    let begin = stream::iter([Ok(Frame::data(begin))]);
+    begin.chain(stream::unfold(Some(Rest::Rows(Box::new(writer))), async |rest| match next(rest?).await {
+        Ok((frame, rest)) => Some((Ok(frame), rest)),
+        Err(error) => {
+            // The server sends what it has of the answer while it waits; at an error it would drop that.
+            yield_now().await;
+            Some((Err(error), None))
         }
-    }
+    }))
+}
 
-    /// The next piece of the body; false when nothing follows but the end.
-    async fn next(&mut self, pages: &mut mpsc::Receiver<Page>) -> io::Result<(Bytes, bool)> {
-        if self.sent >= self.app.config.export_bytes {
-            return Ok((Bytes::new(), false));
-        }
-        let Some(page) = pages.recv().await else { return Ok((Bytes::new(), false)) };
-        let mut piece = std::mem::take(&mut self.header);
-        let mut writer = render::Writer::new(self.format, self.fields.as_deref(), self.columns);
-        for row in &page.rows {
-            writer.event(&mut piece, &row.item).map_err(io::Error::other)?;
-        }
-        self.next = page.next;
-        self.encoder.write(piece)?;
-        let bytes = self.encoder.take()?;
-        self.sent += bytes.len() as u64;
-        Ok((bytes, true))
+/// Returns the next frame and what follows it.
+async fn next(rest: Rest) -> io::Result<(Frame<Bytes>, Option<Rest>)> {
+    let mut writer = match rest {
+        Rest::Rows(writer) => writer,
+        Rest::Trailers(trailers) => return Ok((Frame::trailers(trailers), None)),
+    };
+    if let Some(bytes) = writer.next().await? {
+        return Ok((Frame::data(bytes), Some(Rest::Rows(writer))));
     }
+    let (bytes, trailers) = last(*writer).await?;
+    Ok((Frame::data(bytes), trailers.map(Rest::Trailers)))
+}
 
-    /// The end: where there is more, a line that says where to go on.
-    fn finish(mut self) -> io::Result<Bytes> {
-        if let Some(next) = &self.next {
-            let token = self.app.signer.issue(&next.to_string(), &self.binding).map_err(io::Error::other)?;
-            let line = match self.format {
-                Format::Csv => format!("#LastEvaluatedKey,{token}\r\n").into_bytes(),
-                Format::Json | Format::Ndjson => reply::token_line(&token),
-            };
-            self.encoder.write(line)?;
-        }
-        self.encoder.finish()
+/// Returns the last bytes of a streamed body and its trailers; an error cuts the connection off.
+async fn last(writer: Writer) -> io::Result<(Bytes, Option<HeaderMap>)> {
+    match writer.finish().await? {
+        (bytes, End::Said(trailers)) => Ok((bytes, trailers)),
+        (_, End::TooLarge) => Err(io::Error::other("the answer is as large as it may be and the range goes on")),
+        (_, End::Unread) => Err(io::Error::other("the range could not be read to its end")),
     }
+}
+
+fn broken(error: &io::Error) -> Problem {
+    Problem::busy(format!("cannot encode: {error}"))
+}
+
+/// Writes the whole body into memory.
+async fn whole(begin: Bytes, mut writer: Writer) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::from(begin);
+    while let Some(bytes) = writer.next().await.map_err(|error| broken(&error))? {
+        body.extend(bytes);
+    }
+    match writer.finish().await.map_err(|error| broken(&error))? {
+        (bytes, End::Said(_)) => body.extend(bytes),
+        (_, End::TooLarge) => return Err(Problem::too_large(None)),
+        (_, End::Unread) => return Err(Problem::busy("the store did not answer in time".to_owned())),
+    }
+    Ok(body)
 }

@@ -1,3 +1,5 @@
+//! A proxy before the engine that ends pages early.
+
 use axum::{
     Router,
     body::Bytes,

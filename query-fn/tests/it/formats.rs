@@ -1,5 +1,7 @@
 //! JSON, NDJSON, CSV; gzip and zstd; `fields`; what a cache may keep.
 
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use serde_json::json;
 use std::io::Read;
 
 use crate::support::{Service, stored, trade};
@@ -13,7 +15,7 @@ async fn service() -> Service {
 }
 
 #[tokio::test]
-async fn ndjson_ends_in_the_token_where_there_is_more() {
+async fn lines_are_events_and_the_token_is_in_the_headers() {
     let service = service().await;
     for (query, header) in [("&format=ndjson", "*/*"), ("", "application/x-ndjson")] {
         let url = format!("{}/bitstamp?channel=live_trades_btcusd&limit=3{query}", service.url);
@@ -21,9 +23,8 @@ async fn ndjson_ends_in_the_token_where_there_is_more() {
         assert_eq!(response.headers()["content-type"], "application/x-ndjson");
         let token = response.headers()["last-evaluated-key"].to_str().unwrap().to_owned();
         let text = response.text().await.unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let (last, events) = lines.split_last().unwrap();
-        assert_eq!(last["LastEvaluatedKey"], token);
+        let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(events.iter().all(|event| event["event"] == "trade"), "{text}");
         assert!((1..=3).contains(&events.len()));
         assert_eq!(events[0]["id"], 0);
         let (_, rest) = service.json(&format!("/bitstamp?channel=live_trades_btcusd&ExclusiveStartKey={token}")).await;
@@ -38,14 +39,34 @@ async fn csv_has_the_columns_of_the_family() {
     assert_eq!(response.headers()["content-type"], "text/csv; charset=utf-8");
     assert!(response.headers().contains_key("last-evaluated-key"));
     let expected = concat!(
-        "channel,event,nmicrotimestamp,received_at,id,type,price_str,amount_str,price,amount,buy_order_id,",
-        "sell_order_id,timestamp,microtimestamp,more\r\n",
-        "live_trades_btcusd,trade,1647817207170000,1647817207170000,0,0,29422,0.00310009,29422,0.00310009,",
-        "1647817207170000,1647817207170001,1647817207,1647817207170000,\r\n",
+        "channel,event,time,nmicrotimestamp,received_at,id,id_str,type,price_str,amount_str,price,amount,",
+        "buy_order_id,buy_order_id_str,sell_order_id,sell_order_id_str,timestamp,microtimestamp,more\r\n",
+        "live_trades_btcusd,trade,2022-03-20T23:00:07.170000Z,1647817207170000,1647817207170000,0,0,0,29422,",
+        "0.00310009,29422,0.00310009,1647817207170000,1647817207170000,1647817207170001,1647817207170001,",
+        "1647817207,1647817207170000,\r\n",
     );
     assert_eq!(response.text().await.unwrap(), expected);
     let response = service.get("/bitstamp?channel=live_trades_btcusd&limit=1&format=csv&fields=price_str,id_str").await;
     assert_eq!(response.text().await.unwrap(), "price_str,id_str\r\n29422,0\r\n");
+}
+
+#[tokio::test]
+async fn every_format_has_the_time_where_it_is_asked_for() {
+    let service = service().await;
+    let path = "/bitstamp?channel=live_trades_btcusd&limit=1&fields=id,time";
+    let (_, body) = service.json(path).await;
+    assert_eq!(body["Items"][0], json!({ "id": 0, "time": "2022-03-20T23:00:07.170000Z" }));
+    let response = service.get(&format!("{path}&format=csv")).await;
+    assert!(!response.headers().contains_key("unknown-fields"));
+    assert_eq!(response.text().await.unwrap(), "id,time\r\n0,2022-03-20T23:00:07.170000Z\r\n");
+    // An attribute of this name is the event's own.
+    let own =
+        r#"{"channel":"other_channel","event":"data","data":{"id":9,"microtimestamp":"1647817207170001","time":7}}"#;
+    service.put(vec![stored(own, T)]).await;
+    let (_, body) = service.json("/bitstamp?channel=other_channel&fields=id,time").await;
+    assert_eq!(body["Items"][0], json!({ "id": 9, "time": 7 }));
+    let text = service.get("/bitstamp?channel=other_channel&format=csv").await.text().await.unwrap();
+    assert!(text.contains("other_channel,data,7,1647817207170001,"), "{text}");
 }
 
 #[tokio::test]
@@ -167,4 +188,31 @@ async fn head_and_options_answer_as_browsers_and_caches_need() {
     assert_eq!(cross.headers()["access-control-allow-origin"], "https://example.com");
     assert_eq!(cross.headers().get_all("vary").iter().count(), 1, "a second one would be lost behind HTTP APIs");
     assert!(cross.headers()["access-control-expose-headers"].to_str().unwrap().contains("link"));
+}
+
+/// Whatever attribute another program has put on an item, its page and its neighbours are shown.
+#[tokio::test]
+async fn every_type_of_attribute_has_a_form() {
+    let service = Service::start().await;
+    let mut foreign = stored(&trade(1, T + 1), T);
+    let text = |text: &str| text.to_owned();
+    foreign.extend([
+        (text("b"), AttributeValue::B(Blob::new([0, 255]))),
+        (text("bs"), AttributeValue::Bs(vec![Blob::new([7])])),
+        (text("ss"), AttributeValue::Ss(vec![text("x")])),
+        (text("ns"), AttributeValue::Ns(vec![text("1.5")])),
+        (text("m"), AttributeValue::M([(text("$json"), AttributeValue::S(text("not json")))].into())),
+    ]);
+    service.put(vec![stored(&trade(0, T), T), foreign, stored(&trade(2, T + 2), T)]).await;
+    let expected = r#""b":"AP8=","bs":["Bw=="]"#;
+    let path = format!("/bitstamp?channel=live_trades_btcusd&from={from}&to={from}", from = T + 1);
+    let (status, body) = service.json(&path).await;
+    assert_eq!((status, &body["Count"]), (200, &1.into()));
+    let shown = body["Items"][0].to_string();
+    assert!(shown.contains(expected) && shown.contains(r#""m":{"$json":"not json"}"#), "{shown}");
+    assert!(shown.contains(r#""ns":[1.5]"#) && shown.contains(r#""ss":["x"]"#), "{shown}");
+    let export = service.get("/export?channel=live_trades_btcusd").await.text().await.unwrap();
+    assert!(export.contains(expected) && export.lines().count() == 3, "{export}");
+    let csv = service.get("/export?channel=live_trades_btcusd&format=csv").await.text().await.unwrap();
+    assert!(csv.contains(r#""{""b"":""AP8="",""bs"":[""Bw==""],"#) && csv.lines().count() == 4, "{csv}");
 }

@@ -4,113 +4,28 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, State},
-    http::HeaderMap,
-    response::IntoResponse,
-    routing::{get, post},
-};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use std::{
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-    sync::{Mutex, mpsc},
-    time::timeout,
-};
+use tokio::process::Command;
 
+use crate::runtime::Function;
 use crate::support::{Service, binary, stored, trade};
 
 const T: u64 = 1_647_817_207_170_000;
 const KEY: [u8; 32] = [7; 32];
 
-/// What the function sent for one event: the headers of its POST and the body.
-type Sent = (HeaderMap, Bytes);
-
-/// A function that runs, and the place where its events come from.
-struct Function {
-    events: mpsc::Sender<String>,
-    answers: mpsc::Receiver<Sent>,
-    _process: Child,
-}
-
-struct Runtime {
-    events: Mutex<mpsc::Receiver<String>>,
-    answers: mpsc::Sender<Sent>,
-}
-
-impl Function {
-    async fn start(service: &Service, endpoint: &str, streamed: bool) -> Function {
-        let (events, to_send) = mpsc::channel(1);
-        let (to_keep, answers) = mpsc::channel(1);
-        let runtime = Arc::new(Runtime { events: Mutex::new(to_send), answers: to_keep });
-        let routes = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
-            .route("/2018-06-01/runtime/invocation/{id}/error", post(response))
-            .with_state(runtime);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, routes).into_future());
-        let process = Command::new(binary())
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "query-fn")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_ENDPOINT_URL", endpoint)
-            .env("BITSTAMP_TABLE", &service.table)
-            .env("BITSTAMP_TOKEN_KEYS", STANDARD.encode(KEY))
-            .env("BITSTAMP_STREAM", if streamed { "1" } else { "0" })
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Function { events, answers, _process: process }
-    }
-
-    async fn invoke(&mut self, event: &Value) -> Sent {
-        self.events.send(event.to_string()).await.unwrap();
-        timeout(Duration::from_secs(20), self.answers.recv()).await.expect("an answer in time").unwrap()
-    }
-}
-
-async fn next(State(runtime): State<Arc<Runtime>>) -> impl IntoResponse {
-    let event = runtime.events.lock().await.recv().await.unwrap_or_default();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
-        ("lambda-runtime-deadline-ms", (now.as_millis() + 30_000).to_string()),
-        (
-            "lambda-runtime-invoked-function-arn",
-            "arn:aws:lambda:eu-central-1:123456789012:function:query-fn".to_owned(),
-        ),
-        (
-            "lambda-runtime-trace-id",
-            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1".to_owned(),
-        ),
+/// Starts the built function on the table of `service`.
+async fn start(service: &Service, endpoint: &str, streamed: bool) -> Function {
+    let variables = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "query-fn".to_owned()),
+        ("BITSTAMP_TABLE", service.table.clone()),
+        ("BITSTAMP_TOKEN_KEYS", STANDARD.encode(KEY)),
+        ("BITSTAMP_TAIL_TIME_BUDGET_MS", "2000".to_owned()),
+        ("BITSTAMP_TAIL_WINDOW_MS", "200".to_owned()),
+        ("BITSTAMP_STREAM", if streamed { "1" } else { "0" }.to_owned()),
     ];
-    (headers, event)
-}
-
-async fn response(
-    State(runtime): State<Arc<Runtime>>,
-    Path(_): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> impl IntoResponse {
-    runtime.answers.send((headers, body)).await.unwrap();
-    axum::http::StatusCode::ACCEPTED
+    Function::start(&binary(), endpoint, &variables).await
 }
 
 fn fixture(name: &str) -> Value {
@@ -171,7 +86,7 @@ async fn filled() -> (Service, String, String) {
 #[tokio::test]
 async fn all_three_kinds_of_events_are_answered_as_the_server_answers() {
     let (service, endpoint, local) = filled().await;
-    let mut function = Function::start(&service, &endpoint, false).await;
+    let mut function = start(&service, &endpoint, false).await;
     let query = "/prod/bitstamp?channel=live_trades_btcusd&from=2022-03-21T00%3A00%3A07.17%2B01%3A00&to=1647819909209000&limit=2";
     for name in ["rest_v1", "http_v2", "function_url"] {
         let event = fixture(name);
@@ -194,7 +109,7 @@ async fn all_three_kinds_of_events_are_answered_as_the_server_answers() {
 #[tokio::test]
 async fn compressed_bodies_and_problems_pass_too() {
     let (service, endpoint, local) = filled().await;
-    let mut function = Function::start(&service, &endpoint, false).await;
+    let mut function = start(&service, &endpoint, false).await;
     for name in ["rest_v1", "http_v2", "function_url"] {
         let mut event = fixture(name);
         event["rawQueryString"] = json!("channel=live_trades_btcusd");
@@ -225,7 +140,7 @@ async fn compressed_bodies_and_problems_pass_too() {
 #[tokio::test]
 async fn exports_are_streamed() {
     let (service, endpoint, local) = filled().await;
-    let mut function = Function::start(&service, &endpoint, true).await;
+    let mut function = start(&service, &endpoint, true).await;
     let mut event = fixture("function_url");
     event["rawPath"] = json!("/export");
     event["rawQueryString"] = json!("channel=live_trades_btcusd");
@@ -243,6 +158,36 @@ async fn exports_are_streamed() {
     assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 9);
 }
 
+/// A tail ends by itself before the function does, and the place in its last message is understood by every other copy.
+#[tokio::test]
+async fn tails_are_streamed_until_their_end() {
+    let (service, endpoint, local) = filled().await;
+    let mut function = start(&service, &endpoint, true).await;
+    let mut event = fixture("function_url");
+    event["rawPath"] = json!("/tail");
+    event["rawQueryString"] = json!(format!("channel=live_trades_btcusd&fields=id&from={T}"));
+    let (headers, answer) = function.invoke(&event).await;
+    assert_eq!(headers["lambda-runtime-function-response-mode"], "streaming");
+    assert_eq!(prelude(&answer)["headers"]["content-type"], "text/event-stream");
+    let border = answer.windows(8).position(|window| window == [0; 8]).unwrap();
+    let text = std::str::from_utf8(&answer[border + 8..]).unwrap();
+    let data: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let expected: Vec<_> = (0..9).map(|id| json!({ "id": id }).to_string()).collect();
+    assert_eq!(data[..9], expected);
+    let end: Value = serde_json::from_str(data[9]).unwrap();
+    service.put(vec![stored(&trade(9, T + 9), T)]).await;
+    let url = format!("{local}/tail?channel=live_trades_btcusd&fields=id&after={}", end["after"].as_str().unwrap());
+    let mut viewer = crate::viewer::Viewer::new(&service.http, url);
+    viewer.connect().await;
+    assert_eq!(viewer.next().await.unwrap().data, json!({ "id": 9 }));
+
+    let mut function = start(&service, &endpoint, false).await;
+    let (_, answer) = function.invoke(&event).await;
+    let (status, body, _) = unwrap(&serde_json::from_slice(&answer).unwrap());
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &problem["type"]), (501, &json!("not-streamed")));
+}
+
 #[tokio::test]
 async fn without_keys_or_with_wrong_settings_the_function_says_why() {
     let run = async |key: &str| {
@@ -257,8 +202,88 @@ async fn without_keys_or_with_wrong_settings_the_function_says_why() {
     };
     let (code, message) = run("").await;
     assert_eq!(code, Some(1));
-    assert!(message.contains("BITSTAMP_TOKEN_KEYS is not set"), "{message}");
+    assert!(message.contains("BITSTAMP_LIVE_TOKEN_KEYS is not set"), "{message}");
     let (code, message) = run("short").await;
     assert_eq!(code, Some(78));
     assert!(message.contains("key 1"), "{message}");
+}
+
+/// Whatever event is sent, it is answered, and the process that answers the next one is the same.
+#[tokio::test]
+async fn no_event_ends_the_function() {
+    let (service, endpoint, _) = filled().await;
+    let seed = 20_261_125;
+    eprintln!("seed {seed}");
+    let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
+    for streamed in [false, true] {
+        let mut function = start(&service, &endpoint, streamed).await;
+        let id = function.process.id();
+        for event in odd_events(&mut dice) {
+            let (_, answer) = function.invoke(&event).await;
+            let answer = if streamed { prelude(&answer) } else { serde_json::from_slice(&answer).unwrap() };
+            let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{event}: {answer}"));
+            assert!((200..500).contains(&status), "{event}: {answer}");
+        }
+        let (_, answer) = function.invoke(&fixture("http_v2")).await;
+        let answer = if streamed { prelude(&answer) } else { serde_json::from_slice(&answer).unwrap() };
+        assert_eq!(answer["statusCode"], 200);
+        assert!(function.process.try_wait().unwrap().is_none() && function.process.id() == id);
+    }
+}
+
+fn prelude(answer: &[u8]) -> Value {
+    let border = answer.windows(8).position(|window| window == [0; 8]).unwrap();
+    serde_json::from_slice(&answer[..border]).unwrap()
+}
+
+/// The console's test event, a load balancer's, and each documented one with any of its parts replaced or left out.
+fn odd_events(dice: &mut rand::rngs::StdRng) -> Vec<Value> {
+    let mut events = vec![
+        json!({ "key1": "value1", "key2": "value2", "key3": "value3" }),
+        json!({ "requestContext": { "elb": { "targetGroupArn": "arn" } }, "httpMethod": "GET", "path": "/", "headers": {} }),
+        json!(null),
+        json!([]),
+        json!({ "Records": [{ "eventSource": "aws:s3" }] }),
+    ];
+    let values = [
+        json!(null),
+        json!(7),
+        json!(""),
+        json!({}),
+        json!([]),
+        json!("\u{0}\u{1f600} %zz%FF?#"),
+        json!("a b:99999999"),
+        json!("[::1"),
+        json!("!not base64!"),
+        json!("x".repeat(70_000)),
+        json!({ "a": null, "b": 1 }),
+        json!({ "from": ["%", "+"], "": ["&=#"] }),
+    ];
+    for name in ["rest_v1", "http_v2", "function_url"] {
+        let whole = fixture(name);
+        let mut places = Vec::new();
+        pointers(&whole, String::new(), &mut places);
+        for _ in 0..120 {
+            let mut event = whole.clone();
+            for _ in 0..dice.random_range(1..4) {
+                let place = &places[dice.random_range(0..places.len())];
+                if let Some(part) = event.pointer_mut(place) {
+                    *part = values[dice.random_range(0..values.len())].clone();
+                }
+            }
+            if event.is_object() && dice.random_bool(0.2) {
+                event["body"] = json!("!");
+                event["isBase64Encoded"] = json!(true);
+            }
+            events.push(event);
+        }
+    }
+    events
+}
+
+fn pointers(value: &Value, place: String, found: &mut Vec<String>) {
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        pointers(inner, format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+    }
+    found.push(place);
 }

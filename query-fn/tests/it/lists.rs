@@ -127,7 +127,7 @@ async fn coverage_is_the_best_of_all_daemons() {
     let (_, body) = service.json(&format!("/coverage?channel=live_trades_btcusd&from={from}&to={to}")).await;
     assert_eq!(body["Items"], json!([row(from.clone(), to.clone(), "gap")]));
     let (_, body) = service.json(&format!("/bitstamp?channel=live_trades_btcusd&from={from}&to={to}")).await;
-    assert_eq!(body["Gaps"], json!([{ "from": from, "through": to, "reason": "killed" }]));
+    assert_eq!(body["Gaps"], json!([{ "from": from, "through": to, "state": "gap", "reason": "killed" }]));
     // Page by page the same.
     let mut rows = Vec::new();
     let mut path = "/coverage?channel=live_trades_btcusd&limit=2".to_owned();
@@ -163,7 +163,7 @@ async fn candles_are_exact_and_continue() {
     let candle = |time: u64, values: [&str; 6], trades: u64| {
         let [open, high, low, close, volume, buy] = values;
         json!({ "time": time, "open": open, "high": high, "low": low, "close": close, "volume": volume,
-            "buy_volume": buy, "trades": trades })
+            "buy_volume": buy, "trades": trades, "state": "unknown", "skipped": 0 })
     };
     let first = candle(T, ["29422.1", "29422.3", "29422.1", "29422.2", "0.30000002", "0.30000001"], 3);
     let second_candle = candle(T + 3 * second, ["5", "5", "5", "5", "123456789.12345678", "0"], 1);
@@ -192,49 +192,99 @@ async fn candles_are_exact_and_continue() {
     assert_eq!(body["errors"][1]["parameter"], "interval");
 }
 
+/// The daemon has entered its first channel; what an older system captured is there all the same.
 #[tokio::test]
-async fn export_sends_the_whole_range_or_says_where_to_go_on() {
+async fn a_channel_with_old_events_only_is_not_unknown() {
     let service = Service::start().await;
-    let padded = |id: u64| {
-        let padding = "x".repeat(100_000);
-        let message = format!(
-            r#"{{"channel":"live_trades_btcusd","event":"trade","data":{{"id":{id},"microtimestamp":"{}","padding":"{padding}"}}}}"#,
-            T + id / 2
-        );
-        stored(&message, T + id)
-    };
-    service.put((0..45).map(padded).collect()).await;
-    let ids = |text: &str| -> Vec<Value> {
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect()
-    };
-    let whole = service.get("/export?channel=live_trades_btcusd").await;
-    assert_eq!(whole.headers()["content-type"], "application/x-ndjson");
-    assert_eq!(ids(&whole.text().await.unwrap()), (0..45).map(Value::from).collect::<Vec<_>>());
-
-    let small = service.router_with(|config| config.export_bytes = 500_000).await;
-    let mut all = Vec::new();
-    let mut path = format!("{small}/export?channel=live_trades_btcusd");
-    let mut answers = 0;
-    loop {
-        let text = service.http.get(&path).send().await.unwrap().text().await.unwrap();
-        answers += 1;
-        let mut lines: Vec<&str> = text.lines().collect();
-        let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
-        let token = last.get("LastEvaluatedKey").and_then(Value::as_str);
-        if token.is_some() {
-            lines.pop();
-        }
-        all.extend(ids(&lines.join("\n")));
-        let Some(token) = token else { break };
-        path = format!("{small}/export?channel=live_trades_btcusd&ExclusiveStartKey={token}");
+    service.put(vec![known("live_orders_btcusd", 1), stored(&trade(1, T), T)]).await;
+    let service = Service { url: service.another_router().await, ..service };
+    let later = T + 1_000_000;
+    for path in ["/bitstamp?", "/candles?interval=1m&", "/coverage?", "/export?"] {
+        let response = service.get(&format!("{path}channel=live_trades_btcusd&from={later}")).await;
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(service.get(&format!("{path}channel=live_trades_ethusd")).await.status(), 404, "{path}");
     }
-    assert_eq!(all, (0..45).map(Value::from).collect::<Vec<_>>());
-    assert!(answers > 3, "{answers}");
-    let csv = service.get("/export?channel=live_trades_btcusd&format=csv&fields=id&order=desc").await;
-    let expected: String = std::iter::once("id".to_owned())
-        .chain((0..45).rev().map(|id: u64| id.to_string()))
-        .map(|line| line + "\r\n")
-        .collect();
-    assert_eq!(csv.text().await.unwrap(), expected);
-    assert_eq!(service.get("/export?channel=live_trades_btcusd&format=json").await.status(), 400);
+}
+
+/// Both systems have stored the same events; one that only the first one has stays.
+#[tokio::test]
+async fn an_event_that_both_systems_stored_is_shown_once() {
+    let service = Service::start().await;
+    let mut items = Vec::new();
+    for (id, time) in [(7, T), (8, T), (9, T + 5)] {
+        let daemons = stored(&order(id, time, "order_changed", id), time + 3);
+        let mut first = daemons.clone();
+        first.insert("microtimestamp".to_owned(), AttributeValue::S(time.to_string()));
+        for name in ["received_at", "derived"] {
+            first.remove(name);
+        }
+        // An event of the order that the daemon has not seen.
+        if id == 8 {
+            first.insert("amount_str".to_owned(), AttributeValue::S("0.5".to_owned()));
+        }
+        items.extend([daemons, first]);
+    }
+    service.put(items).await;
+    for order in ["asc", "desc"] {
+        for limit in [1, 2, 100] {
+            let base = format!("/bitstamp?channel=live_orders_btcusd&order={order}&limit={limit}");
+            let (mut shown, mut path) = (Vec::new(), base.clone());
+            loop {
+                let (_, body) = service.json(&path).await;
+                shown.extend(
+                    body["Items"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|item| item["amount_str"].as_str().unwrap().to_owned()),
+                );
+                let Some(token) = body.get("LastEvaluatedKey").and_then(Value::as_str) else { break };
+                path = format!("{base}&ExclusiveStartKey={token}");
+            }
+            shown.sort();
+            assert_eq!(shown, ["0.5", "7", "8", "9"], "{order} {limit}");
+        }
+    }
+    let response = service.get(&format!("/bitstamp?channel=live_orders_btcusd&from={from}", from = T + 5)).await;
+    assert_eq!(response.headers()["doubles"], "1");
+}
+
+#[tokio::test]
+async fn candles_say_what_is_missing() {
+    let service = Service::start().await;
+    let minute = 60_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_micros()).unwrap();
+    let mut fetched = deal(2, T + minute, "2", "1", 0);
+    fetched.insert("source".to_owned(), AttributeValue::S("rest".to_owned()));
+    service
+        .put(vec![
+            deal(1, T, "1", "1", 0),
+            fetched,
+            deal(2, T + minute + 500_000, "2", "1", 0),
+            deal(3, T + 2 * minute, "3", "99999999999999999999", 0),
+            deal(4, T + 2 * minute + 1, "3", "0.0000000000000001", 0),
+            deal(5, T + 2 * minute + 2, "three", "1", 0),
+            deal(6, T + 3 * minute, "4", "1", 0),
+            deal(7, now, "5", "1", 0),
+            stretch(1, T - minute, T + minute, "captured", None),
+            stretch(1, T + minute, T + minute + 7, "gap", Some("killed")),
+            stretch(1, T + minute + 7, T + 2 * minute, "captured", None),
+            stretch(1, T + 2 * minute, T + 3 * minute, "filled", None),
+        ])
+        .await;
+    let response = service
+        .get("/candles?channel=live_trades_btcusd&interval=1m&format=csv&fields=volume,trades,state,skipped")
+        .await;
+    assert_eq!(
+        (&response.headers()["skipped"], &response.headers()["cache-control"]),
+        (&"2".parse().unwrap(), &"no-store".parse().unwrap())
+    );
+    let expected = "volume,trades,state,skipped\r\n1,1,complete,0\r\n1,1,gap,0\r\n99999999999999999999,1,complete,2\r\n1,1,unknown,0\r\n1,1,open,0\r\n";
+    assert_eq!(response.text().await.unwrap(), expected);
+    let path = format!("{}/candles?channel=live_trades_btcusd&interval=1m&from={T}&to={}", service.url, T + 4 * minute);
+    let closed = service.http.get(&path).send().await.unwrap();
+    assert!(closed.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    let again = service.http.get(&path).header("if-none-match", &closed.headers()["etag"]).send().await.unwrap();
+    assert_eq!(again.status(), 304);
 }

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
+use shared::block::stored::OpenBlock;
 use std::sync::{
     LazyLock,
     atomic::{AtomicU64, Ordering},
@@ -24,12 +25,13 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const T: u64 = 1_647_817_207_170_000;
 
-/// An event: when it happened (offset from `T`), when it was received, how many bytes it carries.
+/// An event: when it happened (offset from `T`), when it was received, how many bytes it carries, whether it is in a block.
 #[derive(Clone, Copy, Debug)]
 struct Event {
     time: u64,
     received_at: u64,
     padding: usize,
+    is_in_block: bool,
 }
 
 /// The total order.
@@ -47,7 +49,12 @@ struct Case {
 }
 
 fn event(times: u64, padding: impl Strategy<Value = usize>) -> impl Strategy<Value = Event> {
-    (0..times, 0..6_u64, padding).prop_map(|(time, received_at, padding)| Event { time, received_at, padding })
+    (0..times, 0..6_u64, padding, any::<bool>()).prop_map(|(time, received_at, padding, is_in_block)| Event {
+        time,
+        received_at,
+        padding,
+        is_in_block,
+    })
 }
 
 fn small() -> impl Strategy<Value = Case> {
@@ -89,6 +96,8 @@ fn case(
 async fn store(service: &Service, channel: u64, events: &[Event]) -> Vec<Place> {
     let mut items = Vec::new();
     let mut places = Vec::new();
+    let sequence = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let mut block = OpenBlock::new(&format!("live_trades_{channel}"), "vm-1", sequence);
     for event in events {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (time, received_at) = (T + event.time, T + event.received_at);
@@ -96,8 +105,15 @@ async fn store(service: &Service, channel: u64, events: &[Event]) -> Vec<Place> 
         let message = format!(
             r#"{{"channel":"live_trades_{channel}","event":"trade","data":{{"id":{id},"microtimestamp":"{time}","padding":"{padding}"}}}}"#
         );
-        items.push(stored(&message, received_at));
+        let item = stored(&message, received_at);
+        // What is too large for a block is stored by itself, as a daemon does.
+        if !event.is_in_block || block.add(&item).is_err() {
+            items.push(item);
+        }
         places.push((time, received_at, id));
+    }
+    if block.builder().count() > 0 {
+        items.push(block.finish().unwrap().to_attributes());
     }
     service.put(items).await;
     places

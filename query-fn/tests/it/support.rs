@@ -1,24 +1,23 @@
+//! The table and the service that the tests run against.
+
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
-    types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, ProjectionType,
-        PutRequest, WriteRequest,
-    },
+    types::{PutRequest, WriteRequest},
 };
-use dynoxide::{Database, server::serve_with_shutdown};
-use query_fn::{config::Config, router::router, token::random_key};
+use query_fn::config::Config;
+use query_fn::http::token::random_key;
+use query_fn::routes::router;
 use serde_json::{Map, Value};
 use shared::{
     frame::Frame,
     item::{self, Item},
-    table::{self, KeyAttribute},
     time::Micros,
 };
 use std::ffi::OsString;
 use tokio::net::TcpListener;
 
 use crate::cutter::cutter;
+pub(crate) use crate::table::{client, create_table, whole_engine};
 
 /// A table on an embedded engine and the router in front of it, each on a socket of its own.
 pub(crate) struct Service {
@@ -91,57 +90,11 @@ pub(crate) fn binary() -> OsString {
     std::env::var_os("QUERY_FN_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_query-fn").into())
 }
 
-pub(crate) async fn whole_engine() -> String {
-    if let Ok(endpoint) = std::env::var("DYNAMODB_ENDPOINT") {
-        return endpoint;
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve_with_shutdown(listener, Database::memory().unwrap(), std::future::pending()));
-    endpoint
-}
-
 pub(crate) async fn serve(store: Client, config: Config) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router(store, config)).into_future());
     url
-}
-
-pub(crate) fn client(endpoint: &str) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .endpoint_url(endpoint)
-        .build();
-    Client::from_conf(config)
-}
-
-pub(crate) async fn create_table(client: &Client, name: &str) {
-    let schema = |key: &[KeyAttribute]| {
-        let element =
-            |(name, _, role): &KeyAttribute| KeySchemaElement::builder().attribute_name(*name).key_type(role.clone());
-        key.iter().map(|attribute| element(attribute).build().unwrap()).collect::<Vec<_>>()
-    };
-    let (primary, index) = (table::primary_key(), table::index_key());
-    let definitions = primary.iter().chain(&index).map(|(name, kind, _)| {
-        AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build().unwrap()
-    });
-    let global = GlobalSecondaryIndex::builder()
-        .index_name(table::INDEX)
-        .set_key_schema(Some(schema(&index)))
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
-        .build()
-        .unwrap();
-    let call = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
-    call.set_attribute_definitions(Some(definitions.collect()))
-        .set_key_schema(Some(schema(&primary)))
-        .global_secondary_indexes(global)
-        .send()
-        .await
-        .unwrap();
 }
 
 /// The item of a message, as the daemon stores it.

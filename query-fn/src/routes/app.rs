@@ -1,0 +1,30 @@
+//! The state that all handlers share.
+
+use aws_sdk_dynamodb::Client;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::http::token::Signer;
+use crate::query::channels::Channels;
+use crate::query::store::Store;
+
+/// The state of the service: table, keys, configuration, cached channels, viewers.
+pub(super) struct App {
+    pub(super) store: Store,
+    pub(super) signer: Signer,
+    pub(super) config: Config,
+    pub(super) channels: Channels,
+    /// The places of viewers of `/tail`.
+    pub(super) viewers: Arc<Semaphore>,
+}
+
+impl App {
+    /// Returns the state of a service that reads `config.table` through `client`.
+    pub(super) fn new(client: Client, config: Config) -> App {
+        let store = Store::new(client, config.table.clone());
+        let signer = Signer::new(config.signing_keys.clone());
+        let viewers = Arc::new(Semaphore::new(config.tail_viewers));
+        App { store, signer, config, channels: Channels::default(), viewers }
+    }
+}
