@@ -1,3 +1,5 @@
+//! Reads what became of each statement of a call.
+
 use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum as Code, BatchStatementResponse};
 
 use crate::json::Item;
@@ -15,8 +17,8 @@ pub enum Outcome {
     Transient(String),
     /// This item can never be written.
     Refused(String),
-    /// No item can be written.
-    Hopeless(String, String),
+    /// No item can be written: code and message.
+    Fatal(String, String),
 }
 
 /// Reads one statement's part of a 200: success of the call says nothing about the statement.
@@ -31,9 +33,7 @@ pub fn of_statement(response: &BatchStatementResponse) -> Outcome {
         Some(code @ (Code::InternalServerError | Code::TransactionConflict)) => {
             Outcome::Transient(code.as_str().to_owned())
         }
-        Some(code @ (Code::AccessDenied | Code::ResourceNotFound)) => {
-            Outcome::Hopeless(code.as_str().to_owned(), message)
-        }
+        Some(code @ (Code::AccessDenied | Code::ResourceNotFound)) => Outcome::Fatal(code.as_str().to_owned(), message),
         Some(code) => Outcome::Refused(format!("{}: {message}", code.as_str())),
         None => Outcome::Transient(message),
     }
@@ -57,7 +57,7 @@ mod tests {
             assert!(matches!(outcome(code), Outcome::Transient(_)), "{code}");
         }
         for code in ["AccessDenied", "ResourceNotFound"] {
-            assert!(matches!(outcome(code), Outcome::Hopeless(..)), "{code}");
+            assert!(matches!(outcome(code), Outcome::Fatal(..)), "{code}");
         }
         for code in ["ValidationError", "ItemCollectionSizeLimitExceeded", "DuplicateItem", "OfTheFuture"] {
             assert!(matches!(outcome(code), Outcome::Refused(_)), "{code}");

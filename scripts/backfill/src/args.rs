@@ -1,3 +1,5 @@
+//! Command-line arguments of the three commands.
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};

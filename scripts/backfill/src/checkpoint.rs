@@ -1,3 +1,5 @@
+//! The progress of a run: positions of all segments, totals, length of the rejects file.
+
 use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Seek, SeekFrom, Write},

@@ -1,3 +1,5 @@
+//! Creates the DynamoDB client.
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};

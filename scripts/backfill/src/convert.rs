@@ -1,3 +1,5 @@
+//! Converts one value to a time in the unit and type of the target attribute.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::{key::SEPARATOR, number::Decimal};
 

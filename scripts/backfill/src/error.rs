@@ -1,3 +1,5 @@
+//! Errors that end a command, and their exit codes.
+
 use std::{io, path::PathBuf};
 
 /// Why a command cannot go on.

@@ -1,11 +1,13 @@
+//! Decides for each item whether its target attribute is right, must change or cannot be made.
+
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::{key::SEPARATOR, number::Decimal};
+use shared::{coverage::CHANNELS, key::SEPARATOR, number::Decimal};
 
 use crate::{
     args::JobArgs,
     convert::{Rule, ToType},
     json::{Item, to_json, value_to_json},
-    shape::Shape,
+    table_info::TableInfo,
 };
 
 /// The partition key that marks this tool's own item in a table: no exchange gives such an id.
@@ -13,9 +15,16 @@ pub const OWN_TEXT: &str = "_backfill";
 /// The same where the key is a number.
 pub const OWN_NUMBER: &str = "-1";
 
-/// What is to be looked at in each item.
+/// Names what the message of an item did not carry (docs/data-model.md).
+const DERIVED: &str = "derived";
+/// `rest` where an item was fetched after a gap.
+const SOURCE: &str = "source";
+/// When the daemon received the message, microseconds since the Unix epoch by its own clock.
+pub const RECEIVED_AT: &str = "received_at";
+
+/// Decides for each item whether its target is right, has to change, or cannot be made.
 #[derive(Clone, Debug)]
-pub struct Lens {
+pub struct ItemClassifier {
     /// Partition key and sort key.
     pub keys: Vec<String>,
     /// Where the time is.
@@ -41,14 +50,14 @@ pub enum Verdict {
     Change(Change),
     /// The source is no time; the target is left alone.
     Reject(Reject),
-    /// It is this tool's own item.
+    /// It is this tool's own item, or one of the list of channels, to which this tool adds.
     Own,
 }
 
 /// One item's target, to be written if the item still is as it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The values of the key, in the order of [`Lens::keys`].
+    /// The values of the key, in the order of [`ItemClassifier::keys`].
     pub key: Vec<AttributeValue>,
     /// The source as read; `None` where it is part of the key and so cannot change.
     pub source: Option<AttributeValue>,
@@ -65,15 +74,15 @@ pub struct Reject {
     pub line: String,
 }
 
-impl Lens {
+impl ItemClassifier {
     /// For this table and these arguments.
-    pub fn new(shape: &Shape, args: &JobArgs) -> Self {
+    pub fn new(info: &TableInfo, args: &JobArgs) -> Self {
         let own = |kind: &str| match kind {
             "N" => AttributeValue::N(OWN_NUMBER.to_owned()),
             "B" => AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(OWN_TEXT)),
             _ => AttributeValue::S(OWN_TEXT.to_owned()),
         };
-        let keys = std::iter::once(&shape.hash).chain(&shape.range);
+        let keys = std::iter::once(&info.hash).chain(&info.range);
         Self {
             own: keys.clone().map(|key| (key.name.clone(), own(key.kind.as_str()))).collect(),
             keys: keys.map(|key| key.name.clone()).collect(),
@@ -92,17 +101,20 @@ impl Lens {
     /// Decides about one item. `None` where the item lacks its key, which no table's item does.
     pub fn examine(&self, item: &Item) -> Option<Verdict> {
         let key: Vec<_> = self.keys.iter().map(|name| item.get(name).cloned()).collect::<Option<_>>()?;
-        if self.keys.iter().all(|name| item.get(name) == self.own.get(name)) {
+        if self.keys.iter().all(|name| item.get(name) == self.own.get(name)) || self.is_listed_channel(item) {
             return Some(Verdict::Own);
         }
         let (source, target) = (item.get(&self.from), item.get(&self.to));
         let new = match self.rule.convert(source) {
             Ok(new) => new,
-            Err(_) if self.is_newer_item(item) => return Some(Verdict::Kept),
+            Err(_) if self.has_no_time(item) => return Some(Verdict::Kept),
             Err(reason) => return Some(Verdict::Reject(self.reject(item, &reason.to_string()))),
         };
         if target.is_some_and(|target| self.same(target, &new)) {
             return Some(Verdict::Right);
+        }
+        if self.has_time_of_its_own(item) {
+            return Some(Verdict::Kept);
         }
         let in_key = self.keys.contains(&self.from);
         let source = if in_key { None } else { source.cloned() };
@@ -126,14 +138,44 @@ impl Lens {
         self.reject(&item, reason)
     }
 
-    /// Items that this project's own daemon writes carry the target from the start; where the message had no time of its
-    /// own the target is the time of receipt, which the source does not know.
-    fn is_newer_item(&self, item: &Item) -> bool {
+    /// Returns true for items and index entries of the list of channels.
+    pub fn is_listed_channel(&self, item: &Item) -> bool {
+        self.rule.discriminator
+            && item.get(&self.channel).and_then(|value| value.as_s().ok()).is_some_and(|name| name == CHANNELS)
+    }
+
+    /// Returns true for items of this project whose sort key is no time: those of messages without a time of their own, whose
+    /// target is the time of receipt, and those of reserved channels and sort keys.
+    fn has_no_time(&self, item: &Item) -> bool {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
         let discriminated = text(&self.from).is_some_and(|source| source.contains(SEPARATOR));
-        let reserved = text(&self.channel).is_some_and(|channel| channel.starts_with('_'));
-        let has_target = matches!(item.get(&self.to), Some(AttributeValue::N(_)));
-        self.rule.discriminator && has_target && (discriminated || reserved)
+        let reserved =
+            [&self.channel, &self.from].into_iter().filter_map(|name| text(name)).any(|text| text.starts_with('_'));
+        self.rule.discriminator && (reserved || (discriminated && self.has_target(item)))
+    }
+
+    /// Returns true for items whose target the daemon chose although the sort key reads as a time: a trade that was fetched after a
+    /// gap has the second of the exchange's history in its key, and may have the gap's end as its time.
+    fn has_time_of_its_own(&self, item: &Item) -> bool {
+        let is_derived = |value: &AttributeValue| value.as_s().is_ok_and(|name| *name == self.from);
+        let derived = item.get(DERIVED).and_then(|value| value.as_l().ok());
+        let fetched = item.get(SOURCE).and_then(|value| value.as_s().ok()).is_some_and(|source| source == "rest");
+        let derived = derived.is_some_and(|names| names.iter().any(is_derived));
+        self.rule.discriminator && self.has_target(item) && (derived || fetched)
+    }
+
+    fn has_target(&self, item: &Item) -> bool {
+        matches!(item.get(&self.to), Some(AttributeValue::N(_)))
+    }
+
+    /// The attributes that a decision needs.
+    pub fn attributes(&self) -> Vec<String> {
+        let named = [&self.from, &self.to, &self.channel].into_iter().cloned();
+        let more = [DERIVED, SOURCE, RECEIVED_AT].map(str::to_owned);
+        let mut attributes: Vec<_> = self.keys.iter().cloned().chain(named).chain(more).collect();
+        attributes.sort();
+        attributes.dedup();
+        attributes
     }
 
     /// Numbers are compared by value: an engine may give them back in another spelling.
@@ -152,9 +194,9 @@ mod tests {
     use super::*;
     use crate::convert::Accept;
 
-    fn lens(from: &str) -> Lens {
+    fn classifier(from: &str) -> ItemClassifier {
         let own = [("id", AttributeValue::N("-1".into())), ("microtimestamp", AttributeValue::S("_backfill".into()))];
-        Lens {
+        ItemClassifier {
             keys: vec!["id".into(), "microtimestamp".into()],
             from: from.into(),
             to: "nmicrotimestamp".into(),
@@ -176,38 +218,82 @@ mod tests {
 
     #[test]
     fn only_missing_and_wrong_targets_are_changed() {
-        let lens = lens("microtimestamp");
-        let Some(Verdict::Change(change)) = lens.examine(&item(&[])) else { panic!("no change") };
+        let classifier = classifier("microtimestamp");
+        let Some(Verdict::Change(change)) = classifier.examine(&item(&[])) else { panic!("no change") };
         assert_eq!((change.old, change.source, change.new), (None, None, number("1647817207170000")));
         let right = item(&[("nmicrotimestamp", number("1.64781720717E15"))]);
-        assert_eq!(lens.examine(&right), Some(Verdict::Right));
+        assert_eq!(classifier.examine(&right), Some(Verdict::Right));
         let wrong = item(&[("nmicrotimestamp", number("1647817207170"))]);
-        let Some(Verdict::Change(change)) = lens.examine(&wrong) else { panic!("no change") };
+        let Some(Verdict::Change(change)) = classifier.examine(&wrong) else { panic!("no change") };
         assert_eq!(change.old, Some(number("1647817207170")));
     }
 
     #[test]
     fn a_source_outside_the_key_is_part_of_the_condition() {
         let stamped = item(&[("stamp", AttributeValue::S("1647817207170001".into()))]);
-        let Some(Verdict::Change(change)) = lens("stamp").examine(&stamped) else { panic!("no change") };
+        let Some(Verdict::Change(change)) = classifier("stamp").examine(&stamped) else { panic!("no change") };
         assert_eq!(change.source, Some(AttributeValue::S("1647817207170001".into())));
-        let Some(Verdict::Reject(reject)) = lens("stamp").examine(&item(&[])) else { panic!("no reject") };
+        let Some(Verdict::Reject(reject)) = classifier("stamp").examine(&item(&[])) else { panic!("no reject") };
         let line: serde_json::Value = serde_json::from_str(&reject.line).unwrap();
         assert_eq!((line["reason"].as_str(), line["key"]["id"]["N"].as_str()), (Some("missing"), Some("7")));
     }
 
     #[test]
     fn items_of_the_daemon_without_a_time_of_their_own_are_kept() {
-        let lens = lens("microtimestamp");
+        let classifier = classifier("microtimestamp");
         let sort = ("microtimestamp", AttributeValue::S("0#87855a5e187323c6".into()));
         let received = ("nmicrotimestamp", number("1700000000000000"));
-        assert_eq!(lens.examine(&item(&[sort.clone(), received])), Some(Verdict::Kept));
-        assert!(matches!(lens.examine(&item(&[sort])), Some(Verdict::Reject(_))));
+        assert_eq!(classifier.examine(&item(&[sort.clone(), received])), Some(Verdict::Kept));
+        assert!(matches!(classifier.examine(&item(&[sort])), Some(Verdict::Reject(_))));
+    }
+
+    #[test]
+    fn a_time_that_the_daemon_chose_is_kept() {
+        let classifier = classifier("microtimestamp");
+        let chosen = ("nmicrotimestamp", number("1647817207099999"));
+        let derived = ("derived", AttributeValue::L(vec![AttributeValue::S("microtimestamp".into())]));
+        let fetched = ("source", AttributeValue::S("rest".into()));
+        assert!(matches!(classifier.examine(&item(std::slice::from_ref(&chosen))), Some(Verdict::Change(_))));
+        assert_eq!(classifier.examine(&item(&[chosen.clone(), derived.clone()])), Some(Verdict::Kept));
+        assert_eq!(classifier.examine(&item(&[chosen, fetched])), Some(Verdict::Kept));
+        assert!(
+            matches!(classifier.examine(&item(&[derived])), Some(Verdict::Change(_))),
+            "it lacks the time altogether"
+        );
+    }
+
+    #[test]
+    fn a_lease_is_no_reject() {
+        let lease = item(&[
+            ("microtimestamp", AttributeValue::S("_lease:87855a5e187323c6".into())),
+            ("channel", AttributeValue::S("_lease".into())),
+        ]);
+        assert_eq!(classifier("microtimestamp").examine(&lease), Some(Verdict::Kept));
+    }
+
+    /// A block has the index's attributes, and its events theirs.
+    #[test]
+    fn a_block_is_no_reject() {
+        let block = item(&[
+            ("id", AttributeValue::N("1647817207170000".into())),
+            ("microtimestamp", AttributeValue::S("1647817207170000#block/vm-a-1/7".into())),
+            ("nmicrotimestamp", AttributeValue::N("1647817207170000".into())),
+            ("channel", AttributeValue::S("_blocks:live_orders_btcusd".into())),
+            ("data", AttributeValue::B(vec![1, 0].into())),
+        ]);
+        assert_eq!(classifier("microtimestamp").examine(&block), Some(Verdict::Right));
+    }
+
+    /// An operator's changes of an item are counted beside it; the count has no channel.
+    #[test]
+    fn a_count_of_changes_is_no_reject() {
+        let count = item(&[("microtimestamp", AttributeValue::S("_audit-changes#87855a5e187323c6".into()))]);
+        assert_eq!(classifier("microtimestamp").examine(&count), Some(Verdict::Kept));
     }
 
     #[test]
     fn the_tools_own_item_is_passed_over() {
-        let lens = lens("microtimestamp");
-        assert_eq!(lens.examine(lens.own_key()), Some(Verdict::Own));
+        let classifier = classifier("microtimestamp");
+        assert_eq!(classifier.examine(classifier.own_key()), Some(Verdict::Own));
     }
 }

@@ -1,3 +1,5 @@
+//! Creates the index and waits until it is active.
+
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::{
@@ -15,9 +17,9 @@ use crate::{
     args::{JobArgs, ScanArgs},
     convert::ToType,
     error::Error,
-    progress::spell_seconds,
+    progress::{StatusSink, spell_seconds},
     retry::{Class, Patience, class, refused},
-    shape::{Billing, Shape, describe},
+    table_info::{Billing, TableInfo, describe},
 };
 
 /// Longest pause between two looks at a new index.
@@ -29,30 +31,30 @@ const LOOK: Duration = Duration::from_secs(5);
 /// When it is missing and was not asked for, or cannot be created.
 pub async fn ensure(
     client: &Client,
-    shape: Shape,
+    info: TableInfo,
     args: &JobArgs,
     scan: &ScanArgs,
     create: bool,
     stop: &CancellationToken,
-    tell: &(dyn Fn(String) + Sync),
-) -> Result<Shape, Error> {
-    let Some(name) = args.index() else { return Ok(shape) };
-    if shape.index.is_none() && !create {
+    status: StatusSink<'_>,
+) -> Result<TableInfo, Error> {
+    let Some(name) = args.index() else { return Ok(info) };
+    if info.index.is_none() && !create {
         return Err(Error::Guard(format!(
             "table `{}` has no index `{name}`; --create-index creates it first, --no-index goes on without one",
-            shape.table
+            info.table
         )));
     }
-    if shape.index.is_none() {
-        tell(format!("creating index `{name}` ({}, {})", args.index_partition, args.to_attribute));
-        request(client, &shape, args, scan, stop).await?;
+    if info.index.is_none() {
+        status(format!("creating index `{name}` ({}, {})", args.index_partition, args.to_attribute));
+        request(client, &info, args, scan, stop).await?;
     }
-    wait(client, args, scan, stop, tell).await
+    wait(client, args, scan, stop, status).await
 }
 
 async fn request(
     client: &Client,
-    shape: &Shape,
+    info: &TableInfo,
     args: &JobArgs,
     scan: &ScanArgs,
     stop: &CancellationToken,
@@ -62,8 +64,8 @@ async fn request(
         let call = client
             .update_table()
             .table_name(&args.table)
-            .set_attribute_definitions(Some(definitions(shape, args)))
-            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action(shape, args)).build());
+            .set_attribute_definitions(Some(definitions(info, args)))
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action(info, args)).build());
         let Err(error) = call.send().await else { return Ok(()) };
         // An attempt whose answer was lost may have taken effect.
         if describe(client, args, scan, stop).await?.index.is_some() {
@@ -85,26 +87,26 @@ async fn wait(
     args: &JobArgs,
     scan: &ScanArgs,
     stop: &CancellationToken,
-    tell: &(dyn Fn(String) + Sync),
-) -> Result<Shape, Error> {
+    status: StatusSink<'_>,
+) -> Result<TableInfo, Error> {
     let (begin, mut pause, mut told) = (Instant::now(), Duration::from_millis(50), Instant::now());
     loop {
-        let shape = describe(client, args, scan, stop).await?;
-        let Some(index) = &shape.index else {
+        let info = describe(client, args, scan, stop).await?;
+        let Some(index) = &info.index else {
             return Err(Error::Guard(format!("index `{}` was deleted while it was awaited", args.index)));
         };
         if index.status == IndexStatus::Active {
-            return Ok(shape);
+            return Ok(info);
         }
         if told.elapsed() >= LOOK {
             told = Instant::now();
-            tell(format!(
+            status(format!(
                 "index `{}` is {} since {}; it holds {} of about {} items at the service's last count",
                 args.index,
                 index.status,
                 spell_seconds(begin.elapsed().as_secs_f64()),
                 index.items,
-                shape.items
+                info.items
             ));
         }
         tokio::select! {
@@ -114,9 +116,9 @@ async fn wait(
     }
 }
 
-fn action(shape: &Shape, args: &JobArgs) -> CreateGlobalSecondaryIndexAction {
+fn action(info: &TableInfo, args: &JobArgs) -> CreateGlobalSecondaryIndexAction {
     let key = |name: &str, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build();
-    let throughput = match shape.billing {
+    let throughput = match info.billing {
         Billing::OnDemand => None,
         Billing::Provisioned { read, write, .. } => ProvisionedThroughput::builder()
             .read_capacity_units(whole(read))
@@ -135,12 +137,12 @@ fn action(shape: &Shape, args: &JobArgs) -> CreateGlobalSecondaryIndexAction {
 }
 
 /// Those of the new index, and those that keys name already: not every engine keeps what is left out.
-fn definitions(shape: &Shape, args: &JobArgs) -> Vec<AttributeDefinition> {
+fn definitions(info: &TableInfo, args: &JobArgs) -> Vec<AttributeDefinition> {
     let new =
         [(args.index_partition.as_str(), ScalarAttributeType::S), (args.to_attribute.as_str(), kind(args.to_type))];
     let is_new = |name: &str| new.iter().any(|(known, _)| *known == name);
     let kept =
-        shape.named.iter().filter(|known| !is_new(&known.name)).map(|known| (known.name.as_str(), known.kind.clone()));
+        info.named.iter().filter(|known| !is_new(&known.name)).map(|known| (known.name.as_str(), known.kind.clone()));
     let define = |(name, kind)| {
         let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
         definition.expect("name and type are given")

@@ -1,3 +1,5 @@
+//! Converts items to DynamoDB's JSON form and computes their size.
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};

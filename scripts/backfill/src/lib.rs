@@ -9,8 +9,11 @@ pub mod answer;
 pub mod apply;
 /// The command line.
 pub mod args;
+pub mod channels;
 /// How far each segment is, kept where a new process finds it.
 pub mod checkpoint;
+/// Keeps the checkpoint: in a file, or in an item of the table.
+pub mod checkpoint_store;
 /// The service as every command reaches it: a client without retries of its own.
 pub mod client;
 /// A stored value becomes the value to store, or a reason why not.
@@ -27,8 +30,6 @@ pub mod json;
 pub mod limit;
 /// The segments of a run, page by page.
 pub mod migration;
-/// Where a checkpoint is kept: a file, or an item of the table.
-pub mod place;
 /// `backfill plan`.
 pub mod plan;
 /// The running totals: terminal bar or JSON lines.
@@ -41,10 +42,10 @@ pub mod retry;
 pub mod run;
 /// One page of the table or of its index.
 pub mod scan;
-/// The table as described: keys, index, capacity, backups.
-pub mod shape;
 /// One change as a PartiQL statement or as an `UpdateItem`.
 pub mod statement;
+/// The table as described: keys, index, capacity, backups.
+pub mod table_info;
 /// `backfill verify`.
 pub mod verify;
 /// What became of changes.

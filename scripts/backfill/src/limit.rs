@@ -1,3 +1,5 @@
+//! Limits consumed capacity units a second and lowers the rate under throttling.
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -36,18 +38,18 @@ const DEPTH: f64 = 1.0;
 /// consumed up to any moment stays at or below the rate. Where the service throttles a good part of all calls, the rate
 /// falls below the limit and recovers by itself.
 #[derive(Debug)]
-pub struct Meter {
+pub struct CapacityLimiter {
     state: Mutex<State>,
     /// Held by the one who waits, so that callers are served in the order they came.
     gate: Gate<()>,
 }
 
-/// What a call was charged beforehand.
+/// The units that a call was charged beforehand.
 #[derive(Debug)]
 #[must_use = "a call's charge is settled with what it consumed"]
-pub struct Taken(f64);
+pub struct Reservation(f64);
 
-impl Taken {
+impl Reservation {
     /// The units charged.
     pub fn units(&self) -> f64 {
         self.0
@@ -79,7 +81,7 @@ impl Window {
     }
 }
 
-impl Meter {
+impl CapacityLimiter {
     /// With a limit in units a second, and a first guess of the units that one action takes.
     pub fn new(limit: Option<f64>, per_action: f64) -> Self {
         let state = State { limit, rate: limit, level: 0.0, since: Instant::now(), per_action, window: Window::new() };
@@ -97,11 +99,11 @@ impl Meter {
     ///
     /// # Errors
     /// When the command is interrupted.
-    pub async fn take(&self, actions: usize, stop: &CancellationToken) -> Result<Taken, Error> {
+    pub async fn take(&self, actions: usize, stop: &CancellationToken) -> Result<Reservation, Error> {
         let _turn = self.gate.lock().await;
         loop {
             let wait = match self.with(|state| state.try_take(as_units(actions))) {
-                Ok(taken) => return Ok(taken),
+                Ok(reservation) => return Ok(reservation),
                 Err(wait) => wait,
             };
             tokio::select! {
@@ -112,10 +114,10 @@ impl Meter {
     }
 
     /// Corrects a charge by what the call consumed, and notes the share of it that was throttled.
-    pub fn settle(&self, taken: Taken, actions: usize, consumed: f64, throttled: f64) {
+    pub fn settle(&self, reservation: Reservation, actions: usize, consumed: f64, throttled: f64) {
         self.with(|state| {
             state.refill();
-            state.level += taken.0 - consumed;
+            state.level += reservation.0 - consumed;
             if actions > 0 && consumed > 0.0 {
                 state.per_action += (consumed / as_units(actions) - state.per_action) * 0.2;
             }
@@ -145,15 +147,15 @@ impl Meter {
 }
 
 impl State {
-    fn try_take(&mut self, actions: f64) -> Result<Taken, Duration> {
+    fn try_take(&mut self, actions: f64) -> Result<Reservation, Duration> {
         let units = actions * self.per_action;
-        let Some(rate) = self.rate else { return Ok(Taken(units)) };
+        let Some(rate) = self.rate else { return Ok(Reservation(units)) };
         self.refill();
         // A call larger than the bucket goes when the bucket is full, and leaves it overdrawn.
         let needed = units.min(rate * DEPTH);
         if self.level >= needed {
             self.level -= units;
-            return Ok(Taken(units));
+            return Ok(Reservation(units));
         }
         Err(Duration::from_secs_f64((needed - self.level) / rate).max(Duration::from_millis(1)))
     }
@@ -195,16 +197,16 @@ mod tests {
     use super::*;
 
     /// Runs calls of 25 actions for a while; `consume` says what each takes and whether it is throttled.
-    async fn drive(meter: &Meter, seconds: u64, mut consume: impl FnMut(u32) -> (f64, f64)) -> f64 {
+    async fn drive(limiter: &CapacityLimiter, seconds: u64, mut consume: impl FnMut(u32) -> (f64, f64)) -> f64 {
         let (begin, stop, mut sum) = (Instant::now(), CancellationToken::new(), 0.0);
         for call in 0.. {
             if begin.elapsed() >= Duration::from_secs(seconds) {
                 break;
             }
-            let taken = meter.take(25, &stop).await.unwrap();
+            let reservation = limiter.take(25, &stop).await.unwrap();
             sleep(Duration::from_millis(2)).await;
             let (units, throttled) = consume(call);
-            meter.settle(taken, 25, units, throttled);
+            limiter.settle(reservation, 25, units, throttled);
             sum += units;
         }
         sum / begin.elapsed().as_secs_f64()
@@ -213,24 +215,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn consumption_stays_within_5_percent_below_the_limit() {
         for wrong_guess in [0.5, 2.0, 8.0] {
-            let meter = Meter::new(Some(500.0), wrong_guess);
-            let rate = drive(&meter, 60, |_| (50.0, 0.0)).await;
+            let limiter = CapacityLimiter::new(Some(500.0), wrong_guess);
+            let rate = drive(&limiter, 60, |_| (50.0, 0.0)).await;
             assert!((475.0..=502.0).contains(&rate), "guess {wrong_guess}: {rate}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn single_throttled_calls_do_not_slow_it_down() {
-        let meter = Meter::new(Some(2000.0), 2.0);
-        let rate = drive(&meter, 60, |call| if call % 3 == 0 { (0.0, 1.0) } else { (50.0, 0.0) }).await;
+        let limiter = CapacityLimiter::new(Some(2000.0), 2.0);
+        let rate = drive(&limiter, 60, |call| if call % 3 == 0 { (0.0, 1.0) } else { (50.0, 0.0) }).await;
         assert!((1900.0..=2000.0).contains(&rate), "{rate}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lower_real_limit_is_found_and_left_again() {
-        let meter = Meter::new(Some(4000.0), 2.0);
+        let limiter = CapacityLimiter::new(Some(4000.0), 2.0);
         let mut level = (0.0, Instant::now());
-        let rate = drive(&meter, 120, |_| {
+        let rate = drive(&limiter, 120, |_| {
             // The service itself grants 1,000 a second.
             level = ((level.0 + level.1.elapsed().as_secs_f64() * 1000.0_f64).min(1000.0), Instant::now());
             if level.0 < 50.0 {
@@ -241,16 +243,16 @@ mod tests {
         })
         .await;
         assert!((850.0..=1010.0).contains(&rate), "{rate}");
-        assert!(meter.rate().unwrap() < 2000.0);
-        let rate = drive(&meter, 120, |_| (50.0, 0.0)).await;
+        assert!(limiter.rate().unwrap() < 2000.0);
+        let rate = drive(&limiter, 120, |_| (50.0, 0.0)).await;
         assert!(rate > 2500.0, "{rate}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn small_limits_make_small_calls() {
-        assert_eq!(Meter::new(Some(16.0), 2.0).actions_in_call(25), 2);
-        assert_eq!(Meter::new(Some(1.0), 2.0).actions_in_call(25), 1);
-        assert_eq!(Meter::new(Some(4000.0), 2.0).actions_in_call(25), 25);
-        assert_eq!(Meter::new(None, 2.0).actions_in_call(25), 25);
+        assert_eq!(CapacityLimiter::new(Some(16.0), 2.0).actions_in_call(25), 2);
+        assert_eq!(CapacityLimiter::new(Some(1.0), 2.0).actions_in_call(25), 1);
+        assert_eq!(CapacityLimiter::new(Some(4000.0), 2.0).actions_in_call(25), 25);
+        assert_eq!(CapacityLimiter::new(None, 2.0).actions_in_call(25), 25);
     }
 }

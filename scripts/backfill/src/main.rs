@@ -38,12 +38,12 @@ async fn command(command: Command, stop: &CancellationToken) -> Result<u8, Error
             Ok(0)
         }
         Command::Run(args) => {
-            let report = run(&connect(&args.job).await, &args, stop, &tell).await?;
+            let report = run(&connect(&args.job).await, &args, stop, &status).await?;
             print(args.job.json, &report, report::run);
             Ok(report.exit_code())
         }
         Command::Verify(args) => {
-            let report = verify(&connect(&args.job).await, &args, stop, &tell).await?;
+            let report = verify(&connect(&args.job).await, &args, stop, &status).await?;
             print(args.job.json, &report, report::verify);
             Ok(report.exit_code())
         }
@@ -54,7 +54,7 @@ fn end(outcome: anyhow::Result<u8>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tell(format!("error: {error:#}"));
+            status(format!("error: {error:#}"));
             ExitCode::from(error.downcast_ref().map_or(1, Error::exit_code))
         }
     }
@@ -88,6 +88,6 @@ fn print<R: Serialize>(json: bool, report: &R, human: fn(&R) -> String) {
 }
 
 #[expect(clippy::print_stderr, reason = "progress for people and JSON lines for collectors, apart from the report")]
-fn tell(line: String) {
+fn status(line: String) {
     eprintln!("{line}");
 }

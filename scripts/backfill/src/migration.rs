@@ -1,3 +1,5 @@
+//! Migrates all segments at once: reads, classifies and changes page by page.
+
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
@@ -5,13 +7,13 @@ use tokio::time::interval;
 
 use crate::{
     apply::Writer,
+    channels::Channels,
     checkpoint::{Book, Position},
+    checkpoint_store::CheckpointStore,
     error::Error,
     examine::{Reject, Verdict},
     json::Item,
-    place::Place,
-    progress::{Progress, Totals},
-    run::Tell,
+    progress::{Progress, StatusSink, Totals},
     scan::{Page, Reader, Source},
 };
 
@@ -28,6 +30,8 @@ pub struct Migration {
     pub writer: Writer,
     /// Keeps count.
     pub book: Book,
+    /// The channels of the items.
+    pub channels: Channels,
 }
 
 impl Migration {
@@ -38,35 +42,35 @@ impl Migration {
     pub async fn drive(
         &self,
         segments: usize,
-        place: &Place<'_>,
+        checkpoints: &CheckpointStore<'_>,
         mut progress: Progress,
-        tell: Tell<'_>,
+        status: StatusSink<'_>,
     ) -> Result<f64, Error> {
         let work = try_join_all((0..segments).map(|segment| self.segment(segment)));
         let ended = tokio::select! {
             ended = work => ended.map(drop),
-            failed = self.watch(place, &mut progress, tell) => Err(failed),
+            failed = self.watch(checkpoints, &mut progress, status) => Err(failed),
         };
         progress.end();
         ended.map(|()| progress.seconds())
     }
 
     /// Shows the progress and saves it, until that fails.
-    async fn watch(&self, place: &Place<'_>, progress: &mut Progress, tell: Tell<'_>) -> Error {
+    async fn watch(&self, checkpoints: &CheckpointStore<'_>, progress: &mut Progress, status: StatusSink<'_>) -> Error {
         let mut tick = interval(Duration::from_millis(200));
         let mut saved = Instant::now();
         loop {
             tick.tick().await;
             if let Some(line) = progress.show(&self.book.totals()) {
-                tell(line);
+                status(line);
             }
-            if saved.elapsed() < place.every() {
+            if saved.elapsed() < checkpoints.every() {
                 continue;
             }
             saved = Instant::now();
             match tokio::task::block_in_place(|| self.book.durable()) {
                 Ok(state) => {
-                    if let Err(error) = place.save(&state).await {
+                    if let Err(error) = checkpoints.save(&state).await {
                         return error;
                     }
                 }
@@ -94,7 +98,13 @@ impl Migration {
         let mut totals = Totals { read_units: page.units, ..Totals::default() };
         let (mut changes, mut rejects) = (Vec::new(), Vec::new());
         for item in &page.items {
-            match self.writer.lens.examine(item) {
+            let verdict = self.writer.classifier.examine(item);
+            match &verdict {
+                Some(Verdict::Change(change)) => self.channels.note(item, Some(&change.new)).await,
+                Some(Verdict::Right) => self.channels.note(item, item.get(&self.writer.classifier.to)).await,
+                _ => {}
+            }
+            match verdict {
                 Some(Verdict::Change(change)) => changes.push(change),
                 Some(Verdict::Reject(reject)) => rejects.push(reject),
                 Some(Verdict::Right) => totals.right += 1,

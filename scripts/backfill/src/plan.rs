@@ -1,3 +1,5 @@
+//! `backfill plan`: reads a sample and reports what a run would change and cost.
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
@@ -8,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::PlanArgs,
     error::Error,
-    examine::{Change, Lens, Verdict},
+    examine::{Change, ItemClassifier, Verdict},
     json::{Item, item_size},
-    limit::Meter,
+    limit::CapacityLimiter,
     progress::as_f64,
     scan::{Reader, Source},
-    shape::{Billing, Recovery, Shape, describe, recovery},
+    table_info::{Billing, Recovery, TableInfo, describe, recovery},
 };
 
 /// Write units a second that one partition takes, of the table and of the index alike.
@@ -55,7 +57,7 @@ pub struct Report {
     pub read_units: f64,
     /// Write units of the table.
     pub write_units_table: f64,
-    /// Write units of the index.
+    /// Write units of the index; where it is missing, with those of creating it for items that are right already.
     pub write_units_index: f64,
     /// Money for both, in the currency of the prices given.
     pub cost: f64,
@@ -85,24 +87,29 @@ struct Findings {
 /// # Errors
 /// When the service refuses, patience ends, or it is interrupted.
 pub async fn plan(client: &Client, args: &PlanArgs, stop: &CancellationToken) -> Result<Report, Error> {
-    let shape = describe(client, &args.job, &args.scan, stop).await?;
+    let info = describe(client, &args.job, &args.scan, stop).await?;
     let recovery = recovery(client, &args.job.table, &args.scan, stop).await?;
     let reader = Reader {
         client: client.clone(),
-        meter: Arc::new(Meter::new(args.scan.max_rcu, shape.page_units(args.scan.page_items))),
+        limiter: Arc::new(CapacityLimiter::new(args.scan.max_rcu, info.page_units(args.scan.page_items))),
         patience: args.scan.patience(),
         stop: stop.clone(),
     };
-    let findings = look(&reader, &Lens::new(&shape, &args.job), args, &shape).await?;
-    Ok(report(args, &shape, recovery, &findings))
+    let findings = look(&reader, &ItemClassifier::new(&info, &args.job), args, &info).await?;
+    Ok(report(args, &info, recovery, &findings))
 }
 
-async fn look(reader: &Reader, lens: &Lens, args: &PlanArgs, shape: &Shape) -> Result<Findings, Error> {
-    let mut source = Source::table(&shape.table, Vec::new(), shape.segments(&args.scan), &args.scan);
+async fn look(
+    reader: &Reader,
+    classifier: &ItemClassifier,
+    args: &PlanArgs,
+    info: &TableInfo,
+) -> Result<Findings, Error> {
+    let mut source = Source::table(&info.table, Vec::new(), info.segments(&args.scan), &args.scan);
     let pages = if args.count {
         usize::MAX
     } else {
-        if args.scan.segments.is_none() && shape.items > LARGE {
+        if args.scan.segments.is_none() && info.items > LARGE {
             source.segments = source.segments.max(PLACES);
         }
         source.page_items = args.sample.div_ceil(source.segments).clamp(1, args.scan.page_items);
@@ -112,7 +119,7 @@ async fn look(reader: &Reader, lens: &Lens, args: &PlanArgs, shape: &Shape) -> R
     let segment = |segment: u32| {
         let pages = reader.pages(source, segment, None).take(pages);
         pages.try_fold(Findings::default(), move |mut findings, page| async move {
-            page.items.iter().for_each(|item| findings.note(lens, item));
+            page.items.iter().for_each(|item| findings.note(classifier, item, info.index.is_none()));
             Ok(findings)
         })
     };
@@ -121,14 +128,20 @@ async fn look(reader: &Reader, lens: &Lens, args: &PlanArgs, shape: &Shape) -> R
 }
 
 impl Findings {
-    fn note(&mut self, lens: &Lens, item: &Item) {
-        match lens.examine(item) {
+    fn note(&mut self, classifier: &ItemClassifier, item: &Item, index_is_missing: bool) {
+        match classifier.examine(item) {
             Some(Verdict::Change(change)) => {
                 self.to_write += 1;
-                self.charge(lens, item, &change);
+                self.charge(classifier, item, &change);
             }
             Some(Verdict::Reject(_)) => self.rejects += 1,
-            Some(Verdict::Right | Verdict::Kept) => self.right += 1,
+            Some(Verdict::Right | Verdict::Kept) => {
+                self.right += 1;
+                // Creating the index writes an entry for each item that has its key already.
+                if index_is_missing && item.contains_key(&classifier.to) {
+                    self.charge_index(classifier, item, as_f64(item_size(item).div_ceil(1024) as u64));
+                }
+            }
             Some(Verdict::Own) | None => return,
         }
         self.items += 1;
@@ -136,11 +149,15 @@ impl Findings {
     }
 
     /// An update takes the units of the larger of the item before and after it; so does its entry of the index.
-    fn charge(&mut self, lens: &Lens, item: &Item, change: &Change) {
-        let added = lens.to.len() + shared::attribute::size(&change.new);
+    fn charge(&mut self, classifier: &ItemClassifier, item: &Item, change: &Change) {
+        let added = classifier.to.len() + shared::attribute::size(&change.new);
         let units = as_f64((item_size(item) + added).div_ceil(1024) as u64);
         self.table_units += units;
-        if let Some(AttributeValue::S(channel)) = item.get(&lens.channel) {
+        self.charge_index(classifier, item, units);
+    }
+
+    fn charge_index(&mut self, classifier: &ItemClassifier, item: &Item, units: f64) {
+        if let Some(AttributeValue::S(channel)) = item.get(&classifier.channel) {
             *self.by_channel.entry(channel.clone()).or_default() += units;
         }
     }
@@ -159,13 +176,13 @@ impl Findings {
     }
 }
 
-fn report(args: &PlanArgs, shape: &Shape, recovery: Recovery, findings: &Findings) -> Report {
+fn report(args: &PlanArgs, info: &TableInfo, recovery: Recovery, findings: &Findings) -> Report {
     // The service counts every six hours: a count of its own beats that, and so does a sample that saw more.
-    let items = if args.count { findings.items } else { shape.items.max(findings.items) };
+    let items = if args.count { findings.items } else { info.items.max(findings.items) };
     let exact = items == findings.items;
     let scale = if findings.items == 0 { 0.0 } else { as_f64(items) / as_f64(findings.items) };
     let wanted = args.job.index().is_some();
-    let bytes = if exact { findings.bytes } else { shape.bytes };
+    let bytes = if exact { findings.bytes } else { info.bytes };
     let read_units = as_f64(bytes.div_ceil(8192)) * if args.scan.consistent_read { 2.0 } else { 1.0 };
     let write_units_table = findings.table_units * scale;
     let by_channel = findings.by_channel.values().sum::<f64>() * scale;
@@ -176,10 +193,10 @@ fn report(args: &PlanArgs, shape: &Shape, recovery: Recovery, findings: &Finding
     let writing = args.max_wcu.map(|rate| write_units / rate);
     let reading = args.scan.max_rcu.map(|rate| read_units / rate);
     Report {
-        table: shape.table.clone(),
-        key: shape.key_names().cloned().collect(),
-        capacity: spell(shape.billing),
-        index: shape.index.as_ref().map(|index| index.status.as_str().to_owned()),
+        table: info.table.clone(),
+        key: info.key_names().cloned().collect(),
+        capacity: spell(info.billing),
+        index: info.index.as_ref().map(|index| index.status.as_str().to_owned()),
         index_wanted: wanted,
         point_in_time_recovery: match recovery {
             Recovery::On => "on",

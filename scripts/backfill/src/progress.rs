@@ -1,3 +1,5 @@
+//! Counts what was done and shows the progress.
+
 use std::{
     io::IsTerminal,
     time::{Duration, Instant},
@@ -44,6 +46,9 @@ impl Totals {
         self.write_units += page.write_units;
     }
 }
+
+/// Receives the lines for people, which go to standard error.
+pub type StatusSink<'a> = &'a (dyn Fn(String) + Sync);
 
 /// Time between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);

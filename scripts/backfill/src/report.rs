@@ -1,3 +1,5 @@
+//! Formats the reports of the three commands for people.
+
 use std::fmt::Write;
 
 use crate::{
@@ -61,13 +63,19 @@ pub fn run(report: &run::Report) -> String {
     line("updated", totals.updated.to_string());
     line("right already", totals.right.to_string());
     if totals.kept > 0 {
-        line("left alone", format!("{} (no time of their own)", totals.kept));
+        line("left alone", format!("{} (their time is no copy of the key)", totals.kept));
     }
     line("deleted meanwhile", totals.gone.to_string());
     let file = if totals.rejects > 0 { format!(", see {}", report.rejects_file) } else { String::new() };
     line("rejected", format!("{}{file}", totals.rejects));
     line("units", format!("{:.0} write, {:.0} read", totals.write_units, totals.read_units));
     line("throttled", format!("{} times, sent again", totals.throttled));
+    if report.channels > 0 {
+        line("channels entered", report.channels.to_string());
+    }
+    if let Some(problem) = &report.channels_problem {
+        line("channels", problem.clone());
+    }
     let since = if report.resumed { " since it went on" } else { "" };
     line("time", format!("{}{since}", spell_seconds(report.seconds)));
     text
@@ -85,16 +93,19 @@ pub fn verify(report: &verify::Report) -> String {
     line("items", report.items.to_string());
     line("right", report.right.to_string());
     if report.kept > 0 {
-        line("left alone", format!("{} (no time of their own)", report.kept));
+        line("left alone", format!("{} (their time is no copy of the key)", report.kept));
     }
     line("missing", report.missing.to_string());
     line("wrong", report.wrong.to_string());
     line("not convertible", report.rejects.to_string());
+    if report.late > 0 {
+        line("late", format!("{} (written while this ran; not compared)", report.late));
+    }
     line("units", format!("{:.0} read", report.read_units));
     let _infallible = writeln!(text, "{:<40}{:>14}{:>14}", "channel", "table", "index");
     for (name, count) in &report.channels {
         let index = if report.index_checked { count.index.to_string() } else { "-".to_owned() };
-        let mark = if report.index_checked && count.table != count.index { "  <- differs" } else { "" };
+        let mark = if report.index_checked && count.lacks() { "  <- differs" } else { "" };
         let _infallible = writeln!(text, "{name:<40}{:>14}{index:>14}{mark}", count.table);
     }
     text

@@ -1,3 +1,5 @@
+//! Classifies failed calls and retries them with increasing pauses.
+
 use std::{future::Future, time::Duration};
 
 use aws_sdk_dynamodb::{

@@ -1,3 +1,5 @@
+//! `backfill run`: migrates all segments and saves checkpoints.
+
 use std::sync::{Arc, atomic::AtomicBool};
 
 use aws_sdk_dynamodb::Client;
@@ -9,16 +11,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::Writer,
     args::{JobArgs, RunArgs},
+    channels::Channels,
     checkpoint::{Book, State},
+    checkpoint_store::CheckpointStore,
     error::Error,
-    examine::Lens,
+    examine::ItemClassifier,
     index,
-    limit::Meter,
+    limit::CapacityLimiter,
     migration::Migration,
-    place::Place,
-    progress::{Progress, Totals},
+    progress::{Progress, StatusSink, Totals},
     scan::{Reader, Source},
-    shape::{Billing, Recovery, Shape, describe, recovery},
+    table_info::{Billing, Recovery, TableInfo, describe, recovery},
 };
 
 /// The end of a run.
@@ -34,6 +37,10 @@ pub struct Report {
     pub seconds: f64,
     /// Where the rejects are.
     pub rejects_file: String,
+    /// Channels that this process has entered into the table's list.
+    pub channels: u64,
+    /// Why some could not be entered.
+    pub channels_problem: Option<String>,
 }
 
 impl Report {
@@ -43,52 +50,62 @@ impl Report {
     }
 }
 
-/// Where a line for people goes: standard error.
-pub type Tell<'a> = &'a (dyn Fn(String) + Sync);
-
 /// Migrates the table, or goes on with it.
 ///
 /// # Errors
 /// When a guard stands against it, the service refuses, patience ends, or it is interrupted. What is done is kept.
-pub async fn run(client: &Client, args: &RunArgs, stop: &CancellationToken, tell: Tell<'_>) -> Result<Report, Error> {
-    let shape = describe(client, &args.job, &args.scan, stop).await?;
+pub async fn run(
+    client: &Client,
+    args: &RunArgs,
+    stop: &CancellationToken,
+    status: StatusSink<'_>,
+) -> Result<Report, Error> {
+    let info = describe(client, &args.job, &args.scan, stop).await?;
     guard(client, args, stop).await?;
-    let (max_wcu, max_rcu) = limits(args, &shape)?;
-    let shape = index::ensure(client, shape, &args.job, &args.scan, args.create_index, stop, tell).await?;
-    let lens = Lens::new(&shape, &args.job);
-    let place = Place::new(client, args, &lens, stop);
-    let (state, resumed) = begin(&place, args, &shape).await?;
+    let (max_wcu, max_rcu) = limits(args, &info)?;
+    let info = index::ensure(client, info, &args.job, &args.scan, args.create_index, stop, status).await?;
+    let classifier = ItemClassifier::new(&info, &args.job);
+    let checkpoints = CheckpointStore::new(client, args, &classifier, stop);
+    let (state, resumed) = begin(&checkpoints, args, &info).await?;
     let segments = state.positions.len();
-    let progress = Progress::new(state.totals, shape.items);
+    let progress = Progress::new(state.totals, info.items);
     if resumed {
-        say(&progress, tell, format!("going on after {} items", state.totals.items));
+        say(&progress, status, format!("going on after {} items", state.totals.items));
     }
     let book = Book::open(state, &args.rejects_file())?;
     if !resumed {
         // A place that cannot be written to is found out before anything is changed.
-        place.save(&tokio::task::block_in_place(|| book.durable())?).await?;
+        checkpoints.save(&tokio::task::block_in_place(|| book.durable())?).await?;
     }
-    let attributes = lens.keys.iter().chain([&lens.from, &lens.to, &lens.channel]).cloned().collect();
+    let channels = Channels::new(client, &info.table, &classifier);
     let migration = Migration {
-        source: Source::table(&shape.table, attributes, u32::try_from(segments).unwrap_or(u32::MAX), &args.scan),
+        source: Source::table(
+            &info.table,
+            classifier.attributes(),
+            u32::try_from(segments).unwrap_or(u32::MAX),
+            &args.scan,
+        ),
         reader: Reader {
             client: client.clone(),
-            meter: Arc::new(Meter::new(max_rcu, shape.page_units(args.scan.page_items))),
+            limiter: Arc::new(CapacityLimiter::new(max_rcu, info.page_units(args.scan.page_items))),
             patience: args.scan.patience(),
             stop: stop.clone(),
         },
-        writer: writer(client, args, &shape, lens, max_wcu, stop),
+        writer: writer(client, args, &info, classifier, max_wcu, stop),
         book,
+        channels,
     };
-    let outcome = migration.drive(segments, &place, progress, tell).await;
-    finish(outcome, &migration.book, &place, args, resumed).await
+    let outcome = migration.drive(segments, &checkpoints, progress, status).await;
+    let report = finish(outcome, &migration.book, &checkpoints, args, resumed).await?;
+    let (channels, channels_problem) = migration.channels.outcome();
+    Ok(Report { channels, channels_problem, ..report })
 }
 
 /// The last checkpoint of this process, and the report where all is done.
 async fn finish(
     outcome: Result<f64, Error>,
     book: &Book,
-    place: &Place<'_>,
+    checkpoints: &CheckpointStore<'_>,
     args: &RunArgs,
     resumed: bool,
 ) -> Result<Report, Error> {
@@ -96,18 +113,20 @@ async fn finish(
     let seconds = match outcome {
         Ok(seconds) => seconds,
         Err(error) => {
-            place.save(&state).await?;
+            checkpoints.save(&state).await?;
             return Err(error);
         }
     };
-    place.remove().await?;
+    checkpoints.remove().await?;
     let rejects_file = args.rejects_file().display().to_string();
-    Ok(Report { table: args.job.table.clone(), totals: state.totals, resumed, seconds, rejects_file })
+    let (channels, channels_problem) = (0, None);
+    let table = args.job.table.clone();
+    Ok(Report { table, totals: state.totals, resumed, seconds, rejects_file, channels, channels_problem })
 }
 
-fn say(progress: &Progress, tell: Tell<'_>, text: String) {
+fn say(progress: &Progress, status: StatusSink<'_>, text: String) {
     if let Some(line) = progress.say(&text) {
-        tell(line);
+        status(line);
     }
 }
 
@@ -129,9 +148,9 @@ async fn guard(client: &Client, args: &RunArgs, stop: &CancellationToken) -> Res
 }
 
 /// Write and read units a second that the arguments allow.
-fn limits(args: &RunArgs, shape: &Shape) -> Result<(Option<f64>, Option<f64>), Error> {
+fn limits(args: &RunArgs, info: &TableInfo) -> Result<(Option<f64>, Option<f64>), Error> {
     let Some(share) = args.share else { return Ok((args.max_wcu, args.scan.max_rcu)) };
-    let Billing::Provisioned { read, write, index_write } = shape.billing else {
+    let Billing::Provisioned { read, write, index_write } = info.billing else {
         return Err(Error::Guard(
             "--share needs provisioned capacity; the table is on demand: give --max-wcu".to_owned(),
         ));
@@ -144,17 +163,17 @@ fn limits(args: &RunArgs, shape: &Shape) -> Result<(Option<f64>, Option<f64>), E
 fn writer(
     client: &Client,
     args: &RunArgs,
-    shape: &Shape,
-    lens: Lens,
+    info: &TableInfo,
+    classifier: ItemClassifier,
     max_wcu: Option<f64>,
     stop: &CancellationToken,
 ) -> Writer {
-    let per_update = if shape.index.is_some() { 2.0 } else { 1.0 };
+    let per_update = if info.index.is_some() { 2.0 } else { 1.0 };
     Writer {
         client: client.clone(),
-        table: shape.table.clone(),
-        lens,
-        meter: Meter::new(max_wcu, per_update),
+        table: info.table.clone(),
+        classifier,
+        limiter: CapacityLimiter::new(max_wcu, per_update),
         calls: Semaphore::new(usize::try_from(args.concurrency).unwrap_or(1)),
         patience: args.scan.patience(),
         single: AtomicBool::new(args.update_item),
@@ -163,21 +182,21 @@ fn writer(
 }
 
 /// What a run is about; a checkpoint with another one is refused.
-fn fingerprint(job: &JobArgs, shape: &Shape) -> Value {
+fn fingerprint(job: &JobArgs, info: &TableInfo) -> Value {
     json!({
-        "table": shape.table, "table_id": shape.identity, "from_attribute": job.from_attribute,
+        "table": info.table, "table_id": info.identity, "from_attribute": job.from_attribute,
         "to_attribute": job.to_attribute, "to_type": format!("{:?}", job.to_type),
         "accept_seconds": job.accept_seconds, "accept_ms": job.accept_ms,
         "accept_spaces": job.accept_spaces, "accept_exponent": job.accept_exponent,
     })
 }
 
-async fn begin(place: &Place<'_>, args: &RunArgs, shape: &Shape) -> Result<(State, bool), Error> {
-    let job = fingerprint(&args.job, shape);
-    let fresh = || State::new(job.clone(), shape.segments(&args.scan));
-    let found = if args.restart { None } else { place.load().await? };
+async fn begin(checkpoints: &CheckpointStore<'_>, args: &RunArgs, info: &TableInfo) -> Result<(State, bool), Error> {
+    let job = fingerprint(&args.job, info);
+    let fresh = || State::new(job.clone(), info.segments(&args.scan));
+    let found = if args.restart { None } else { checkpoints.load().await? };
     let Some(text) = found else { return Ok((fresh(), false)) };
-    let problem = |problem| Error::Checkpoint { place: place.name(), problem };
+    let problem = |problem| Error::Checkpoint { place: checkpoints.name(), problem };
     let state = State::from_json(&text, &job).map_err(problem)?;
     match args.scan.segments {
         Some(segments) if usize::try_from(segments).ok() != Some(state.positions.len()) => {

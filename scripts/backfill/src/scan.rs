@@ -1,3 +1,5 @@
+//! Scans a segment page by page.
+
 use aws_sdk_dynamodb::{
     Client,
     types::{ReturnConsumedCapacity, Select},
@@ -9,7 +11,7 @@ use crate::{
     args::ScanArgs,
     error::Error,
     json::Item,
-    limit::Meter,
+    limit::CapacityLimiter,
     retry::{Patience, until_answered},
 };
 
@@ -61,7 +63,7 @@ pub struct Reader {
     /// The service.
     pub client: Client,
     /// Read units a second.
-    pub meter: std::sync::Arc<Meter>,
+    pub limiter: std::sync::Arc<CapacityLimiter>,
     /// How long to go on without progress.
     pub patience: std::time::Duration,
     /// Interrupts.
@@ -80,12 +82,12 @@ impl Reader {
         })
     }
 
-    /// Reads one page, waiting for the meter and through failures.
+    /// Reads one page, waiting for the limiter and through failures.
     ///
     /// # Errors
     /// When the service refuses, patience ends, or the command is interrupted.
     async fn page(&self, source: &Source, segment: u32, after: Option<Item>) -> Result<Page, Error> {
-        let Self { client, meter, patience, stop } = self;
+        let Self { client, limiter, patience, stop } = self;
         let mut names: Vec<&String> = source.attributes.iter().collect();
         names.sort_unstable();
         names.dedup();
@@ -112,14 +114,14 @@ impl Reader {
             }
             request.send()
         };
-        let taken = meter.take(1, stop).await?;
+        let reservation = limiter.take(1, stop).await?;
         let patience = Patience::new("Scan", *patience);
         let Some(output) = until_answered(patience, stop, request).await? else {
             return Err(Error::Guard("the engine has no Scan".to_owned()));
         };
         let reported = output.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units);
-        let units = reported.unwrap_or_else(|| taken.units());
-        meter.settle(taken, 1, units, 0.0);
+        let units = reported.unwrap_or_else(|| reservation.units());
+        limiter.settle(reservation, 1, units, 0.0);
         Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key, units })
     }
 }

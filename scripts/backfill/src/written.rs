@@ -1,3 +1,5 @@
+//! The result of writing some changes.
+
 use crate::examine::Reject;
 
 /// What became of some changes.

@@ -3,6 +3,9 @@
 /// The table: an embedded engine in a file, or any DynamoDB.
 pub mod store;
 
+/// The query API and the status page under one address.
+pub mod site;
+
 /// Everything that runs, and how it stops. The only place that spawns.
 pub mod system;
 

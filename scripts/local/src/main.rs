@@ -79,7 +79,7 @@ struct Common {
     /// Where the query API is served
     #[arg(long, global = true, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where metrics and health are served; port 0: any free one
+    /// Where metrics, health and status are served; port 0: any free one
     #[arg(long, global = true, default_value = "127.0.0.1:0")]
     metrics: SocketAddr,
     /// Stop after so many seconds
@@ -135,7 +135,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     };
     let system = System::start(options).await?;
     let started = ingestor::clock::system_micros();
-    say(&heading(demo.as_ref(), &common, &place));
+    say(&heading(demo.as_ref(), &common, &place, system.address()));
     let last = show(&system, &common.channels, demo.is_some(), common.run_for.map(Duration::from_secs)).await;
 
     if truth.is_some() {
@@ -165,7 +165,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     Ok(right)
 }
 
-fn heading(demo: Option<&Demo>, common: &Common, place: &Place) -> String {
+fn heading(demo: Option<&Demo>, common: &Common, place: &Place, api: SocketAddr) -> String {
     let source = match demo {
         Some(demo) => format!("simulator, seed {}", demo.seed),
         None => common.url.clone(),
@@ -175,7 +175,10 @@ fn heading(demo: Option<&Demo>, common: &Common, place: &Place) -> String {
         Place::Elsewhere { endpoint_url: Some(url), .. } => url.clone(),
         Place::Elsewhere { region, .. } => region.clone().unwrap_or_default(),
     };
-    format!("bitstamp-live: {source} -> table {} in {place}; Ctrl-C stops\n\n", common.table)
+    format!(
+        "bitstamp-live: {source} -> table {} in {place}, served on http://{api}; Ctrl-C stops\nstatus page: http://{api}/status\n\n",
+        common.table
+    )
 }
 
 /// Shows the status until Ctrl-C, SIGTERM or the end of the time; in place on a terminal, a line every 10 s elsewhere.
@@ -196,7 +199,7 @@ async fn show(system: &System, channels: &[String], demo: bool, run_for: Option<
             () = tokio::time::sleep_until(end.map_or(next, |end| end.min(next))) => end.is_none_or(|end| Instant::now() < end),
         };
         let now = Snapshot::take(&status, &spool, channels);
-        if now.trouble.contains_key(&ingestor::status::Part::Exchange) && !demo && !hinted {
+        if now.trouble.contains_key(&ingestor::observe::status::Component::Exchange) && !demo && !hinted {
             say("without a network:  cargo run --release -- demo\n");
             hinted = true;
             lines = 0;

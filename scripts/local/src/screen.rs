@@ -1,10 +1,12 @@
+//! Formats rates, prices and the spool's depth for a terminal or a log.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ingestor::observe::status::{ChannelStatus, Component, Status};
 use ingestor::spool::Spool;
-use ingestor::status::{ChannelStatus, Part, Status};
 use shared::channel::Channel;
 use shared::time::Micros;
 
@@ -26,7 +28,7 @@ pub struct Snapshot {
     /// Records in the quarantine.
     pub quarantined: u64,
     /// What is in trouble.
-    pub trouble: BTreeMap<Part, String>,
+    pub trouble: BTreeMap<Component, String>,
 }
 
 impl Snapshot {
@@ -80,9 +82,9 @@ pub fn summary(before: &Snapshot, now: &Snapshot) -> String {
     let mut text = format!("{rate:.1} events/s, {} stored, {}", now.stored, health(now));
     for sentence in now.trouble.values() {
         // A string takes everything.
-        let _written = write!(text, "; {sentence}; still trying");
+        let _written = write!(text, "; {sentence}");
     }
-    text
+    if now.trouble.is_empty() { text } else { text + "; still trying" }
 }
 
 /// The command that reads what was stored in the last ten seconds, once there is something.
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn trouble_and_quarantine_are_said_in_both_forms() {
         let mut now = snapshot(1_790_000_002_000_000, 500);
-        now.trouble.insert(Part::Exchange, "wss://x cannot be reached: refused".to_owned());
+        now.trouble.insert(Component::Exchange, "wss://x cannot be reached: refused".to_owned());
         now.quarantined = 3;
         let before = snapshot(1_790_000_000_000_000, 500);
         let line = summary(&before, &now);

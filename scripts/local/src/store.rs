@@ -1,9 +1,11 @@
+//! Opens the embedded store, or names the region or endpoint to use instead.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use aws_sdk_dynamodb::Client;
 use dynoxide::Database;
-use ingestor::table::{self, TableError};
+use ingestor::store::table::{self, TableError};
 use tokio::net::TcpListener;
 
 /// Where the table lives.

@@ -1,3 +1,5 @@
+//! Compares what the simulator sent with what the query API returns.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use backfill::{
     apply::Writer,
     args::{Cli, Command, JobArgs, ScanArgs},
-    examine::{Change, Lens, Verdict},
-    limit::Meter,
-    shape::describe,
+    examine::{Change, ItemClassifier, Verdict},
+    limit::CapacityLimiter,
+    table_info::describe,
     written::Written,
 };
 use clap::Parser;
@@ -48,7 +48,7 @@ async fn check(engine: &Engine, single: bool) {
     for number in 0..6 {
         let item = stamped(&fixture, number);
         client.put_item().table_name(TABLE).set_item(Some(item.clone())).send().await.unwrap();
-        let Some(Verdict::Change(change)) = writer.lens.examine(&item) else { panic!("no change") };
+        let Some(Verdict::Change(change)) = writer.classifier.examine(&item) else { panic!("no change") };
         changes.push(change);
     }
     // 0 stays, 1 is deleted, 2 gets another source, 3 the right target, 4 a wrong target, 5 a source that is no time.
@@ -95,12 +95,12 @@ async fn read_targets(client: &Client, fixture: &Fixture) -> Vec<Option<String>>
 async fn writer(client: &Client, single: bool) -> Writer {
     let (job, scan) = arguments();
     let stop = CancellationToken::new();
-    let shape = describe(client, &job, &scan, &stop).await.unwrap();
+    let info = describe(client, &job, &scan, &stop).await.unwrap();
     Writer {
         client: client.clone(),
         table: TABLE.to_owned(),
-        lens: Lens::new(&shape, &job),
-        meter: Meter::new(None, 1.0),
+        classifier: ItemClassifier::new(&info, &job),
+        limiter: CapacityLimiter::new(None, 1.0),
         calls: Semaphore::new(4),
         patience: Duration::from_secs(30),
         single: AtomicBool::new(single),

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use fault_proxy::{
-    mix::{Fault, Mix},
-    proxy::{Config, Down, Proxy},
-};
+use fault_proxy::config::{Config, Outage};
+use fault_proxy::mix::{Fault, FaultProbabilities};
+use fault_proxy::proxy::Proxy;
 
 use crate::{
     fixture::{Fixture, create_table, expected, fill, number_of},
     support::{Desk, TABLE, client, each_item, embedded, ended, number, wait_for},
 };
 
-fn mix() -> Mix {
-    Mix {
+fn mix() -> FaultProbabilities {
+    FaultProbabilities {
         throttled_table: 0.04,
         throttled_index: 0.04,
         server_error: 0.03,
@@ -21,7 +20,7 @@ fn mix() -> Mix {
         half_written: 0.01,
         slow: 0.02,
         statement_error: 0.10,
-        ..Mix::default()
+        ..FaultProbabilities::default()
     }
 }
 
@@ -85,7 +84,7 @@ async fn a_lost_network_is_waited_for_and_in_the_end_left_with_what_is_done() {
     let run = "run --force --page-items 100 --max-wcu 2000 --patience 1 --json";
     let child = desk.start(run);
     wait_for(&desk.checkpoint()).await;
-    proxy.set_down(Some(Down::Refuse));
+    proxy.set_down(Some(Outage::Refuse));
     let lost = tokio::task::spawn_blocking(move || ended(child.wait_with_output().unwrap())).await.unwrap();
     let lost = lost.assert_code(1);
     assert!(lost.err.contains("made no progress for 1 s") && lost.err.contains("the same command goes on"), "{lost:?}");

@@ -13,6 +13,7 @@ mod conditions;
 mod faults;
 mod fixture;
 mod guards;
+mod live;
 mod race;
 mod support;
 mod values;

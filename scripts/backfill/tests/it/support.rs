@@ -1,3 +1,5 @@
+//! The engine, the table and the program that the tests share.
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -56,29 +58,42 @@ pub(crate) async fn dynamodb_local() -> Option<Engine> {
         println!("SKIPPED: DYNAMODB_LOCAL_JAR does not name DynamoDBLocal.jar");
         return None;
     };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new("java")
-        .args([
-            "-jar",
-            jar.to_str().unwrap(),
-            "-inMemory",
-            "-sharedDb",
-            "-disableTelemetry",
-            "-port",
-            &port.to_string(),
-        ])
-        .current_dir(jar.parent().unwrap())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let engine = Engine { url: format!("http://127.0.0.1:{port}"), _stop: Stop::Local(child) };
-    let (client, deadline) = (client(&engine.url), Instant::now() + Duration::from_secs(60));
-    while client.list_tables().send().await.is_err() {
+    // It cannot say which port it was given, so it is told one; where that is taken it ends, and the next one is tried. These
+    // are below the ports that a system gives away by itself.
+    loop {
+        let port = rand::random_range(20_000..30_000);
+        let child = Command::new("java")
+            .args(["-jar", jar.to_str().unwrap(), "-inMemory", "-sharedDb", "-disableTelemetry", "-port"])
+            .arg(port.to_string())
+            .current_dir(jar.parent().unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stop = Stop::Local(child);
+        let url = format!("http://127.0.0.1:{port}");
+        if answers(&url, &mut stop).await {
+            return Some(Engine { url, _stop: stop });
+        }
+    }
+}
+
+/// Waits until the engine answers; false if it has ended instead.
+async fn answers(url: &str, engine: &mut Stop) -> bool {
+    let (client, deadline) = (client(url), Instant::now() + Duration::from_secs(600));
+    loop {
+        let has_answered = client.list_tables().send().await.is_ok();
+        if let Stop::Local(child) = engine
+            && child.try_wait().unwrap().is_some()
+        {
+            return false;
+        }
+        if has_answered {
+            return true;
+        }
         assert!(Instant::now() < deadline, "DynamoDB Local does not come up");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Some(engine)
 }
 
 pub(crate) fn client(endpoint: &str) -> Client {
@@ -182,20 +197,23 @@ pub(crate) fn interrupt(child: &Child) {
 
 /// Waits until a file is there, as a sign of progress.
 pub(crate) async fn wait_for(path: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(600);
     while !path.try_exists().unwrap() {
         assert!(Instant::now() < deadline, "{} does not appear", path.display());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Every item of the table, read page by page.
+/// Every item of the table that is not in a reserved channel, read page by page.
 pub(crate) async fn each_item(client: &Client, table: &str, mut look: impl FnMut(crate::fixture::Item)) {
     let mut after = None;
     loop {
         let call = client.scan().table_name(table).consistent_read(true).limit(1000).set_exclusive_start_key(after);
         let page = call.send().await.unwrap();
-        page.items.unwrap_or_default().into_iter().for_each(&mut look);
+        let reserved = |item: &crate::fixture::Item| {
+            item.get("channel").and_then(|channel| channel.as_s().ok()).is_some_and(|channel| channel.starts_with('_'))
+        };
+        page.items.unwrap_or_default().into_iter().filter(|item| !reserved(item)).for_each(&mut look);
         after = page.last_evaluated_key;
         if after.is_none() {
             return;

@@ -1,8 +1,9 @@
 //! The program's words and exit codes.
 
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -17,47 +18,75 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+/// The address that the heading names.
+fn address(heading: &str) -> String {
+    let (_, address) = heading.split_once(", served on http://").unwrap_or_else(|| panic!("{heading}"));
+    address.split(';').next().unwrap().to_owned()
+}
+
+/// A running program that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already gone where the test went well.
+        let _killed = self.0.kill();
+        let _waited = self.0.wait();
+    }
 }
 
 #[test]
 fn a_demo_shows_what_arrives_and_checks_itself() {
     let folder = TempDir::new().unwrap();
-    let listen = free_port();
-    let arguments = ["demo", "--run-for", "4", "--check", "--seed", "3", "--listen", &listen];
+    let arguments = ["demo", "--run-for", "4", "--check", "--seed", "3", "--listen", "127.0.0.1:0"];
     let output = command(folder.path(), &arguments).output().unwrap();
     let said = said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.starts_with("bitstamp-live: simulator, seed 3 -> table bitstamp-live in "), "{said}");
+    assert!(said.contains(&format!("status page: http://{}/status\n", address(&said))), "{said}");
     assert!(said.contains(" events/s, ") && said.contains(" stored, spool "), "{said}");
-    assert!(said.contains(&format!("curl 'http://{listen}/bitstamp?channel=")), "{said}");
+    assert!(said.contains(&format!("curl 'http://{}/bitstamp?channel=", address(&said))), "{said}");
     assert!(said.contains(" equal, 0 missing, 0 extra, 0 altered"), "{said}");
 }
 
 #[test]
 fn ctrl_c_stops_in_order() {
     let folder = TempDir::new().unwrap();
-    let listen = free_port();
-    let mut child = command(folder.path(), &["demo", "--listen", &listen]).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
-    while std::net::TcpStream::connect(&listen).is_err() {
-        assert!(Instant::now() < end, "not up");
-        std::thread::sleep(Duration::from_millis(50)); // another process: nothing signals
+    // A flow that a busy machine stores as well: the stop has a deadline.
+    let arguments = ["demo", "--rate", "0.1", "--listen", "127.0.0.1:0"];
+    let mut child = command(folder.path(), &arguments).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child = Running(child);
+    let mut said = String::new();
+    out.read_line(&mut said).unwrap();
+    let api = address(&said);
+    let end = Instant::now() + Duration::from_secs(600);
+    while !get(&api, "/bitstamp?channel=live_orders_btcusd&limit=1").contains("\"Count\":1") {
+        assert!(Instant::now() < end, "nothing is captured");
+        std::thread::sleep(Duration::from_millis(200)); // another process: nothing signals
     }
-    // The address answers before everything is up; a moment of capturing is wanted too.
-    std::thread::sleep(Duration::from_secs(2));
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // What the explorer looks for, and what it leads to.
+    assert!(get(&api, "/channels").to_lowercase().contains("\r\nlink: <status>; rel=\"status\"\r\n"));
+    assert!(!get(&api, "/latest?channel=live_orders_btcusd").contains("rel=\"status\""));
+    assert!(get(&api, "/status?format=json").contains("\"format\":1"));
+    let interrupted = Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < end, "still running");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let output = child.wait_with_output().unwrap();
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    // Ends with the program.
+    out.read_to_string(&mut said).unwrap();
+    let code = child.0.wait().unwrap().code();
+    child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("events stored in this run; 0 left in the spool"), "{said}");
+}
+
+/// The answer to a request, headers included; empty where there is none.
+fn get(address: &str, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(address) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let _read = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+    }
+    answer
 }
 
 #[test]

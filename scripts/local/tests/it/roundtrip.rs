@@ -9,7 +9,7 @@ use local::system::{self, Options, System};
 use local::verify;
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 fn options(folder: &Path, channels: Vec<String>, config: Config) -> Options {
     Options {

@@ -1,3 +1,5 @@
+//! Loads and saves checkpoints in a file or in an item of the table.
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
@@ -7,7 +9,7 @@ use crate::{
     args::RunArgs,
     checkpoint::{State, read_file, remove_file, write_file},
     error::Error,
-    examine::Lens,
+    examine::ItemClassifier,
     json::{Item, to_json},
     retry::{Patience, until_answered},
 };
@@ -17,18 +19,23 @@ const SAVE: Duration = Duration::from_millis(250);
 /// Name of the attribute that holds the checkpoint in this tool's own item.
 const CHECKPOINT: &str = "checkpoint";
 
-/// Where the checkpoint is kept: a file, or an item of the table.
-pub struct Place<'a> {
+/// Keeps the checkpoint in a file, or in an item of the table.
+pub struct CheckpointStore<'a> {
     client: &'a Client,
     args: &'a RunArgs,
     key: Item,
     stop: &'a CancellationToken,
 }
 
-impl<'a> Place<'a> {
+impl<'a> CheckpointStore<'a> {
     /// As the arguments say.
-    pub fn new(client: &'a Client, args: &'a RunArgs, lens: &Lens, stop: &'a CancellationToken) -> Self {
-        Self { client, args, key: lens.own_key().clone(), stop }
+    pub fn new(
+        client: &'a Client,
+        args: &'a RunArgs,
+        classifier: &ItemClassifier,
+        stop: &'a CancellationToken,
+    ) -> Self {
+        Self { client, args, key: classifier.own_key().clone(), stop }
     }
 
     /// For messages.

@@ -1,3 +1,5 @@
+//! Reads the table's description and checks that the arguments fit it.
+
 use aws_sdk_dynamodb::{
     Client,
     types::{
@@ -62,9 +64,9 @@ pub enum Recovery {
     NoneHere,
 }
 
-/// The table as described.
+/// The table as the service describes it.
 #[derive(Clone, Debug)]
-pub struct Shape {
+pub struct TableInfo {
     /// Its name.
     pub table: String,
     /// What tells this table from an earlier one of the same name.
@@ -94,15 +96,16 @@ pub async fn describe(
     args: &JobArgs,
     scan: &ScanArgs,
     stop: &CancellationToken,
-) -> Result<Shape, Error> {
+) -> Result<TableInfo, Error> {
     let patience = Patience::new("DescribeTable", scan.patience());
     let output = until_answered(patience, stop, || client.describe_table().table_name(&args.table).send()).await?;
     let Some(table) = output.and_then(|output| output.table) else {
         return Err(Error::Guard(format!("the engine does not describe table `{}`", args.table)));
     };
-    let shape = Shape::read(&table, args).ok_or_else(|| Error::Guard(format!("table `{}` has no key", args.table)))?;
-    shape.check(args)?;
-    Ok(shape)
+    let info =
+        TableInfo::read(&table, args).ok_or_else(|| Error::Guard(format!("table `{}` has no key", args.table)))?;
+    info.check(args)?;
+    Ok(info)
 }
 
 /// Whether the table can be brought back to an earlier moment.
@@ -126,7 +129,7 @@ pub async fn recovery(
     Ok(if status == Some(&PointInTimeRecoveryStatus::Enabled) { Recovery::On } else { Recovery::Off })
 }
 
-impl Shape {
+impl TableInfo {
     fn read(table: &TableDescription, args: &JobArgs) -> Option<Self> {
         let named: Vec<KeyAttribute> = table
             .attribute_definitions()
