@@ -21,16 +21,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 CONTRACT, BODY = HERE / "openapi.yaml", HERE / "rest-api.json"
 
 # Paths that need no key, and those that the gateway answers without any function.
-OPEN = {"/", "/health", "/openapi.json"}
+OPEN = {"/", "/assets/{file}", "/health", "/openapi.json"}
 MOCKED = {"/health": {"status": "ok"}}
-STREAMED = {"/export"}
+STREAMED = {"/export", "/tail"}
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-integration.html
 BUFFERED = {
     "type": "aws_proxy",
     "httpMethod": "POST",
     "uri": {
-        "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${QueryFunction.Arn}/invocations"
+        "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${QueryFunction.Arn}:live/invocations"
     },
 }
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
@@ -38,25 +38,40 @@ STREAM = {
     "type": "aws_proxy",
     "httpMethod": "POST",
     "uri": {
-        "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2021-11-15/functions/${ExportFunction.Arn}/response-streaming-invocations"
+        "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2021-11-15/functions/${ExportFunction.Arn}:live/response-streaming-invocations"
     },
     "responseTransferMode": "STREAM",
     "timeoutInMillis": 900000,
 }
 
-# The gateway's own errors: response type -> status, `type` and `title` of the problem document.
+# The gateway's own errors: response type -> status, `type` and `title` of the problem document. Each has its status here, because
+# $context.status is not known where they are made.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 PROBLEMS = {
+    "ACCESS_DENIED": (403, "not-allowed", "These credentials may not read"),
+    "API_CONFIGURATION_ERROR": (500, "gateway-error", "The gateway is set up wrongly"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "gateway-error", "The gateway is set up wrongly"),
+    "AUTHORIZER_FAILURE": (500, "gateway-error", "The gateway could not check the credentials"),
+    "BAD_REQUEST_BODY": (400, "wrong-parameters", "Wrong body"),
     "BAD_REQUEST_PARAMETERS": (400, "wrong-parameters", "Wrong parameters"),
-    "INVALID_API_KEY": (403, "no-valid-key", "No valid API key in x-api-key"),
-    # A path or method that is not there; none of the methods asks for a signature.
-    "MISSING_AUTHENTICATION_TOKEN": (404, "no-such-path", "No such path"),
-    "THROTTLED": (429, "too-many-requests", "Too many requests"),
-    "QUOTA_EXCEEDED": (429, "quota-used-up", "The key's quota is used up"),
+    "EXPIRED_TOKEN": (403, "not-allowed", "The credentials have expired"),
+    "INTEGRATION_FAILURE": (504, "no-answer", "The function did not answer"),
     "INTEGRATION_TIMEOUT": (504, "timeout", "The function did not answer in time"),
-    "DEFAULT_4XX": (None, "refused", "The gateway refuses the request"),
-    "DEFAULT_5XX": (None, "gateway-error", "The gateway failed"),
+    "INVALID_API_KEY": (403, "no-valid-key", "No valid API key in x-api-key"),
+    "INVALID_SIGNATURE": (403, "not-allowed", "The signature is wrong"),
+    # A path or method that is not there. Where requests are signed, one without a signature gets it too: see UNSIGNED.
+    "MISSING_AUTHENTICATION_TOKEN": (404, "no-such-path", "No such path"),
+    "QUOTA_EXCEEDED": (429, "quota-used-up", "The key's quota for today is used up; it is renewed at 00:00 UTC"),
+    "REQUEST_TOO_LARGE": (413, "too-large", "The request is too large"),
+    "RESOURCE_NOT_FOUND": (404, "no-such-path", "No such path"),
+    "THROTTLED": (429, "too-many-requests", "Too many requests"),
+    "UNAUTHORIZED": (401, "not-allowed", "No credentials"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "wrong-parameters", "This type of body is not taken"),
+    "WAF_FILTERED": (403, "not-allowed", "The firewall refuses the request"),
+    "DEFAULT_4XX": (400, "refused", "The gateway refuses the request"),
+    "DEFAULT_5XX": (500, "gateway-error", "The gateway failed"),
 }
+UNSIGNED = (403, "not-signed", "The request is not signed, or there is no such path")
 
 
 def main() -> int:
@@ -93,7 +108,7 @@ def rest_api(contract: dict) -> dict:
         "openapi": "3.0.1",
         "info": {key: contract["info"][key] for key in ("title", "version", "description")},
         "paths": paths,
-        "components": {"securitySchemes": {"api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"}}},
+        "components": {"securitySchemes": {"api_key": KEY, "sigv4": SIGNATURE}},
         "x-amazon-apigateway-api-key-source": "HEADER",
         # Compressed answers pass only as binary, and which answer is one is decided by the first type in `Accept`.
         "x-amazon-apigateway-binary-media-types": ["*/*"],
@@ -101,11 +116,13 @@ def rest_api(contract: dict) -> dict:
             "parameters": {"validateRequestParameters": True, "validateRequestBody": False}
         },
         "x-amazon-apigateway-request-validator": "parameters",
-        "x-amazon-apigateway-gateway-responses": {name: problem(*words) for name, words in PROBLEMS.items()},
+        "x-amazon-apigateway-gateway-responses": {name: answer(name, words) for name, words in PROBLEMS.items()},
         "x-amazon-apigateway-policy": {"Fn::If": ["Private", PRIVATE_ONLY, {"Ref": "AWS::NoValue"}]},
     }
 
 
+KEY = {"type": "apiKey", "name": "x-api-key", "in": "header"}
+SIGNATURE = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
 INTEGRATION = "x-amazon-apigateway-integration"
 ANY = {"default": {"description": "As in the contract."}}
 # A private API refuses everybody until a policy says otherwise.
@@ -126,7 +143,8 @@ PRIVATE_ONLY = {
 def described(path: str, method: str, parameters: list, name: str) -> dict:
     operation = {"operationId": name, "parameters": parameters, "responses": ANY}
     if path not in OPEN:
-        operation["security"] = {"Fn::If": ["KeyRequired", [{"api_key": []}], []]}
+        signed = {"Fn::If": ["RestWithIam", [{"sigv4": []}], []]}
+        operation["security"] = {"Fn::If": ["RestWithKey", [{"api_key": []}], signed]}
     if path in MOCKED:
         operation["responses"] = {"200": {"description": "As in the contract."}}
         operation[INTEGRATION] = mocked(MOCKED[path] if method == "get" else None)
@@ -162,9 +180,15 @@ def mocked(document: dict | None) -> dict:
     }
 
 
-def problem(status: int | None, kind: str, title: str) -> dict:
+def answer(name: str, words: tuple) -> dict:
+    if name != "MISSING_AUTHENTICATION_TOKEN":
+        return problem(*words, retry="'1'" if name == "THROTTLED" else None)
+    return {"Fn::If": ["RestWithIam", problem(*UNSIGNED), problem(*words)]}
+
+
+def problem(status: int, kind: str, title: str, retry: str | None = None) -> dict:
     document = (
-        f'{{"type":"{kind}","title":"{title}","status":{status or "$context.status"},'
+        f'{{"type":"{kind}","title":"{title}","status":{status},'
         '"detail":$context.error.messageString,"request_id":"$context.requestId"}'
     )
     headers = {
@@ -173,10 +197,9 @@ def problem(status: int | None, kind: str, title: str) -> dict:
         "gatewayresponse.header.Cache-Control": "'no-store'",
         "gatewayresponse.header.Content-Type": "'application/problem+json'",
     }
-    if status == 429:
-        headers["gatewayresponse.header.Retry-After"] = "'1'"
-    answer = {"responseParameters": headers, "responseTemplates": {"application/json": document}}
-    return answer if status is None else {"statusCode": str(status), **answer}
+    if retry:
+        headers["gatewayresponse.header.Retry-After"] = retry
+    return {"statusCode": str(status), "responseParameters": headers, "responseTemplates": {"application/json": document}}
 
 
 if __name__ == "__main__":

@@ -56,12 +56,14 @@ fi
 inside=(unshare --mount --pid --fork --kill-child)
 [ "$(id -u)" = 0 ] || inside+=(--map-root-user)
 mkdir "$work/view"
+# shellcheck disable=SC2016 # expanded inside
 overlay='mount --make-rprivate / && mount -t tmpfs tmpfs "$0/view" && mkdir "$0"/view/{upper,work,root} &&
     mount -t overlay overlay -o "lowerdir=/,upperdir=$0/view/upper,workdir=$0/view/work" "$0/view/root"'
 if ! "${inside[@]}" bash -c "$overlay" "$work" 2>"$work/errors"; then
     skip "package: install, upgrade, remove, purge: no overlay of this machine: $(tail -n 1 "$work/errors")"
     exit 0
 fi
+# shellcheck disable=SC2016 # expanded inside
 "${inside[@]}" bash -ec "$overlay"'
     cd "$0/view/root"
     mount -t tmpfs tmpfs run

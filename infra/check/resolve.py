@@ -28,12 +28,12 @@ class NoPolicies:
         return {}
 
 
-def load(path: pathlib.Path) -> dict:
+def load(path: pathlib.Path, given: dict) -> dict:
     from samcli.yamlhelper import yaml_parse
 
     # Through JSON: anchors in YAML would otherwise share what is changed later.
     template = json.loads(json.dumps(yaml_parse(path.read_text())))
-    return expand(included(template, path.parent)) if "Transform" in template else template
+    return expand(included(template, path.parent), given) if "Transform" in template else template
 
 
 def included(value, folder: pathlib.Path):
@@ -47,12 +47,17 @@ def included(value, folder: pathlib.Path):
     return value
 
 
-def expand(template: dict) -> dict:
+def expand(template: dict, given_values: dict) -> dict:
     from samtranslator.translator.transform import transform
 
-    # The translator knows code in S3 only; `aws cloudformation package` puts it there.
-    template["Globals"]["Function"]["CodeUri"] = {"Bucket": "packages", "Key": "query-fn.zip"}
-    values = {name: given.get("Default", "") for name, given in template["Parameters"].items()}
+    # The translator knows code in S3 only; `aws cloudformation package` puts there what each function names, and nothing else.
+    for name, given in template["Resources"].items():
+        if given["Type"] == "AWS::Serverless::Function":
+            package = "items-fn.zip" if name == "ItemsFunction" else "query-fn.zip"
+            if given["Properties"].get("CodeUri") != f"../target/lambda/{package}":
+                sys.exit(f"{name}: CodeUri must be ../target/lambda/{package}, on the function itself")
+            given["Properties"]["CodeUri"] = {"Bucket": "packages", "Key": package}
+    values = {name: given.get("Default", "") for name, given in template["Parameters"].items()} | given_values
     metadata = {name: given.get("Metadata") for name, given in template["Resources"].items()}
     expanded = transform(template, values, NoPolicies())
     # The transform drops an API's metadata; what was said of it holds for its stage.
@@ -149,8 +154,10 @@ class Resolver:
                 continue
             resources[name] = coerced(self.resolve(resource))
         for resource in resources.values():
-            if resource.get("DependsOn") not in resources:
-                resource.pop("DependsOn", None)
+            needed = resource.pop("DependsOn", [])
+            needed = [name for name in ([needed] if isinstance(needed, str) else needed) if name in resources]
+            if needed:
+                resource["DependsOn"] = needed
         outputs = {}
         for name, output in self.template.get("Outputs", {}).items():
             if "Condition" not in output or self.holds(output.pop("Condition")):
@@ -158,20 +165,24 @@ class Resolver:
         return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources, "Outputs": outputs}
 
 
+# Texts in the schema, whatever they look like.
+TEXTS = ("Variables", "PosixUser", "CreationInfo")
+
+
 def coerced(value):
-    """Texts that CloudFormation takes as truth or number, as what they are; environment variables stay text."""
+    """Texts that CloudFormation takes as truth or number, as what they are."""
     if isinstance(value, list):
         return [coerced(each) for each in value]
     if isinstance(value, dict):
-        return {key: inner if key == "Variables" else coerced(inner) for key, inner in value.items()}
+        return {key: inner if key in TEXTS else coerced(inner) for key, inner in value.items()}
     if value in ("true", "false"):
         return value == "true"
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value) else value
 
 
 def main(source: str, target: str, *pairs: str) -> None:
-    template = load(pathlib.Path(source))
     values = dict(pair.split("=", 1) for pair in pairs)
+    template = load(pathlib.Path(source), values)
     pathlib.Path(target).write_text(json.dumps(Resolver(template, values).template_resolved(), indent=1))
 
 

@@ -36,6 +36,7 @@ cp "$new" "$root/root/new.deb"
 for hierarchy in /sys/fs/cgroup/{systemd,unified,memory,pids,cpu,devices}; do
     [ ! -d "$hierarchy" ] || mkdir -p "$hierarchy/unit-check"
 done
+# shellcheck disable=SC2016 # expanded inside
 ROOT=$root setsid bash -c '
     for hierarchy in /sys/fs/cgroup/*/unit-check; do echo $$ >"$hierarchy/cgroup.procs"; done
     exec unshare --pid --fork --kill-child --mount --uts --ipc --cgroup bash -ec "

@@ -117,11 +117,19 @@ def roles_stack(resolved: pathlib.Path) -> None:
     starred = {name for name, arns in query.items() if "*" in arns}
     assert all(name.startswith(("xray:", "ec2:")) for name in starred), starred
 
+    # A transaction needs the permission of each of its members.
+    items = granted(roles["bitstamp-live items-fn"])
+    members = {"ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"}
+    assert of_dynamodb(items) == {name: {TABLE} for name in members | {"GetItem", "Query"}}, items
+    used = actions_in("query-fn/items/src")
+    assert used == {"GetItem", "Query", "TransactWriteItems"}, used
+    assert {name for name, arns in items.items() if "*" in arns} == starred, items
+
     ingestor = of_dynamodb(granted(roles["bitstamp-live ingestor"]))
-    allowed = {"BatchWriteItem", "DescribeTable", "PutItem", "Query"}
+    allowed = {"BatchWriteItem", "DeleteItem", "DescribeTable", "PutItem", "Query"}
     assert set(ingestor) == allowed, ingestor
     assert ingestor["BatchWriteItem"] == {TABLE}, ingestor
-    # The daemon creates tables for local stores only (ingestor::table::create); in an account data.yaml does.
+    # The daemon creates tables for local stores only (ingestor::store::table::create); in an account data.yaml does.
     used = actions_in("ingestor/src", leave_out=("create_table",))
     assert {"BatchWriteItem", "DescribeTable"} <= used <= allowed, used
 
@@ -130,17 +138,32 @@ def roles_stack(resolved: pathlib.Path) -> None:
     assert set(backfill) == used, (set(backfill), used)
     assert backfill["Scan"] == {TABLE, INDEX} and backfill["PartiQLUpdate"] == {TABLE}, backfill
     assert outputs["QueryRoleArn"].endswith(roles["bitstamp-live query-fn"]), outputs
-    print(f"roles stack: query-fn {sorted(of_dynamodb(query))}, ingestor {sorted(ingestor)}, backfill {sorted(backfill)}")
+    print(f"roles stack: query-fn {sorted(of_dynamodb(query))}, items-fn {sorted(of_dynamodb(items))}, ingestor {sorted(ingestor)}, backfill {sorted(backfill)}")
 
     stack("small", resolved / "roles.json")
     names = [role["RoleName"] for role in boto3.client("iam").list_roles()["Roles"] if role["RoleName"].startswith("small")]
     assert len(names) == 2, names
-    print("roles stack with its defaults: two roles")
+    print("roles stack with its defaults: two roles, none of them for single items")
+
+    without = json.loads((resolved / "app-rest.json").read_text())["Resources"]
+    assert not [name for name in without if "Items" in name], without
+    made = json.loads((resolved / "app-items.json").read_text())["Resources"]
+    routes = [each["Properties"] for each in made.values() if each["Type"] == "AWS::ApiGatewayV2::Route"]
+    assert sorted((each["RouteKey"], each["AuthorizationType"]) for each in routes) == [
+        ("GET /items/audit", "AWS_IAM"), ("POST /items", "AWS_IAM")], routes
+    assert "ItemsApi" not in json.dumps([each for each in made.values() if each["Type"] == "AWS::ApiGateway::UsagePlan"])
+    print("app stack: nothing of the item function unless Items=true, and then two routes, both signed, in no usage plan")
 
 
 @mock_aws
 def contract(resolved: pathlib.Path) -> None:
     template = json.loads((resolved / "app-rest.json").read_text())
+    # Where it is not told otherwise, SAM's deployment makes a second public stage, named Stage, without throttle, log and firewall.
+    kinds = ("AWS::ApiGateway::Stage", "AWS::ApiGateway::Deployment")
+    stages = [each["Properties"].get("StageName") for each in template["Resources"].values() if each["Type"] in kinds]
+    assert sorted(stages, key=str) == [None, "prod"], stages
+    # API Gateway does not know the status where it makes its own answers.
+    assert "$context.status" not in json.dumps(template["Resources"]["RestApi"]["Properties"]["Body"])
     # As CloudFormation hands it on: with the functions' names.
     text = json.dumps(template["Resources"]["RestApi"]["Properties"]["Body"])
     text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text)
