@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Builds what is deployed, from Cargo.lock:
 #
-#   target/lambda/query-fn.zip                  the function, arm64
+#   target/lambda/query-fn.zip                  the function of the query API, arm64
+#   target/lambda/items-fn.zip                  the operators' function, arm64
 #   target/packages/bitstamp-live_ARCH.deb      the daemon, amd64 and arm64
 #
 # Options:
-#   --only PART     function, or a Debian architecture: amd64, arm64
+#   --only PART     function (both), or a Debian architecture: amd64, arm64; or the program of a migration: backfill-amd64, backfill-arm64,
+#                   target/TRIPLE/release/backfill, which is not among the above
 #   --dry-run       prints the commands
 #
 # Examples:
 #   scripts/build.sh                     everything that scripts/deploy.sh uploads
 #   scripts/build.sh --only amd64        a package for a Debian machine of your own
 #
-# Needs cargo-deb (cargo install --locked cargo-deb@3.8.0), and for an architecture that is not this machine's cargo-zigbuild (pip
-# install cargo-zigbuild ziglang; rustup target add aarch64-unknown-linux-gnu). With zig the result does not depend on the machine's
-# C library: 2.34 is asked for, which Amazon Linux 2023 and Debian 12 both have. Without it, for this machine's own architecture, it
-# needs what this machine has. The same commit and tools make the same bytes, wherever the checkout lies.
+# Needs what scripts/build-tools.sh installs: cargo-deb, and for an architecture that is not this machine's cargo-zigbuild with zig. With
+# zig the result does not depend on the machine's C library: 2.34 is asked for, which Amazon Linux 2023 and Debian 12 both have. Without
+# it, for this machine's own architecture, it needs what this machine has. The same commit and tools make the same bytes, wherever the
+# checkout lies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +32,10 @@ while [ $# -gt 0 ]; do
         *) echo "build.sh: unknown argument $1; see --help" >&2; exit 2 ;;
     esac
 done
-case $only in '' | function | amd64 | arm64) ;; *) echo "build.sh: --only $only: function, amd64 or arm64" >&2; exit 2 ;; esac
+case $only in
+    '' | function | amd64 | arm64 | backfill-amd64 | backfill-arm64) ;;
+    *) echo "build.sh: --only $only: function, amd64, arm64, backfill-amd64 or backfill-arm64" >&2; exit 2 ;;
+esac
 
 run() {
     printf '+'; printf ' %q' "$@"; echo
@@ -40,7 +45,7 @@ wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 need() { # command, how to get it
     [ -n "$dry" ] || command -v "$1" >/dev/null || { echo "build.sh: $1 is missing: $2" >&2; exit 1; }
 }
-zig() { need cargo-zigbuild 'pip install cargo-zigbuild ziglang; rustup target add aarch64-unknown-linux-gnu'; }
+zig() { need cargo-zigbuild scripts/build-tools.sh; }
 made() { # file: what it is, for who compares
     [ -n "$dry" ] || { stat --printf '%n: %s bytes, sha256 ' "$1"; sha256sum "$1" | cut -d' ' -f1; }
 }
@@ -56,33 +61,48 @@ export CARGO_PROFILE_RELEASE_STRIP=symbols
 
 if wanted function; then
     zig
-    run cargo zigbuild --locked --profile lambda -p query-fn --target "aarch64-unknown-linux-gnu.$glibc"
     run mkdir -p target/lambda
-    run install -m 755 "$target/aarch64-unknown-linux-gnu/lambda/query-fn" target/lambda/bootstrap
-    run rm -f target/lambda/query-fn.zip
-    run python3 -c 'import sys, time, zipfile
+    # One after the other: together their dependencies would have the features of both.
+    for function in query-fn items-fn; do
+        run cargo zigbuild --locked --profile lambda -p "$function" --target "aarch64-unknown-linux-gnu.$glibc"
+        run install -m 755 "$target/aarch64-unknown-linux-gnu/lambda/$function" target/lambda/bootstrap
+        run rm -f "target/lambda/$function.zip"
+        run python3 -c 'import sys, time, zipfile
 archive, file, epoch = sys.argv[1:]
 entry = zipfile.ZipInfo("bootstrap", time.gmtime(int(epoch))[:6])
 entry.external_attr, entry.compress_type = 0o100755 << 16, zipfile.ZIP_DEFLATED
 zipfile.ZipFile(archive, "w").writestr(entry, open(file, "rb").read(), compresslevel=9)' \
-        target/lambda/query-fn.zip target/lambda/bootstrap "$SOURCE_DATE_EPOCH"
-    made target/lambda/bootstrap
-    made target/lambda/query-fn.zip
+            "target/lambda/$function.zip" target/lambda/bootstrap "$SOURCE_DATE_EPOCH"
+        made target/lambda/bootstrap
+        made "target/lambda/$function.zip"
+    done
 fi
 
-for architecture in amd64 arm64; do
-    wanted "$architecture" || continue
-    need cargo-deb 'cargo install --locked cargo-deb@3.8.0'
-    case $architecture in
-        amd64) triple=x86_64-unknown-linux-gnu ;;
-        arm64) triple=aarch64-unknown-linux-gnu ;;
+triple() { # architecture as Debian names it
+    case $1 in
+        amd64) echo x86_64-unknown-linux-gnu ;;
+        arm64) echo aarch64-unknown-linux-gnu ;;
     esac
+}
+compile() { # program, architecture
+    local triple
+    triple=$(triple "$2")
     if command -v cargo-zigbuild >/dev/null || [ "$(uname -m)" != "${triple%%-*}" ]; then
         zig
-        run cargo zigbuild --locked --release -p ingestor --target "$triple.$glibc"
+        run cargo zigbuild --locked --release -p "$1" --target "$triple.$glibc"
     else
-        run cargo build --locked --release -p ingestor --target "$triple"
+        run cargo build --locked --release -p "$1" --target "$triple"
     fi
+}
+for architecture in amd64 arm64; do
+    if [ "$only" = "backfill-$architecture" ]; then
+        compile backfill "$architecture"
+        made "$target/$(triple "$architecture")/release/backfill"
+    fi
+    wanted "$architecture" || continue
+    need cargo-deb scripts/build-tools.sh
+    compile ingestor "$architecture"
+    triple=$(triple "$architecture")
     run mkdir -p target/packages
     run cargo deb --locked -p ingestor --target "$triple" --no-build --no-strip --output "target/packages/bitstamp-live_$architecture.deb"
     made "target/packages/bitstamp-live_$architecture.deb"

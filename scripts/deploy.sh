@@ -1,42 +1,49 @@
 #!/usr/bin/env bash
 # Deploys bitstamp-live into the AWS account and region that the AWS CLI is set up for, in order: table, roles, query API,
-# alarms. May be run again at any time; what has not changed stays.
+# alarms; then asks the API what its readers will ask (scripts/smoke.sh). May be run again at any time, also after a failure: what
+# has not changed stays, and what a deployment was told is kept until it is told something else.
 #
 #   scripts/deploy.sh --bucket NAME [options] [PARAMETER=VALUE ...]
 #
 # Options:
 #   --bucket NAME    an S3 bucket of yours in the region, for the function's code and the daemon's package; made if missing
 #   --name NAME      the deployment's name [default: bitstamp-live]
-#   --table NAME     the table [default: bitstamp-live]
+#   --table NAME     the table, made if missing [default: the deployment's own; at first bitstamp-live]
+#   --existing-table NAME  a table that is there already and that this deployment does not own: its keys and its index are checked,
+#                    and roles, API and alarms are pointed at it
 #   --region REGION  [default: the AWS CLI's own]
 #   --email ADDRESS  gets the alarms
 #   --only PART      data, roles, app or alarms
-#   --dry-run        prints each call that would change anything, and makes none
+#   --no-smoke       does not ask the API
+#   --dry-run        shows what would change and changes nothing; for a stack that is there it asks CloudFormation, which needs the
+#                    function's code in the bucket: that is uploaded
 #
 # PARAMETER=VALUE goes to the templates that know the parameter, e.g. ApiKind=http Open=true Billing=PROVISIONED
-# DaemonMetrics=true; infra/*.yaml describe them.
+# DaemonMetrics=true Items=true; infra/*.yaml describe them.
 #
 # Before the first deployment: scripts/build.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export AWS_PAGER=''
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; }
 wrong() { echo "deploy.sh: $*" >&2; exit 2; }
 value() { # option, number of arguments left: fails where nothing follows the option
     [ "$2" -ge 2 ] || wrong "$1 needs a value; see --help"
 }
 
-name=bitstamp-live table=bitstamp-live bucket='' region='' email='' only='' dry=''
+name=bitstamp-live table='' existing='' bucket='' region='' email='' only='' dry='' smoke=yes
 given=()
 while [ $# -gt 0 ]; do
     case $1 in
         --bucket) value "$1" $#; bucket=$2; shift 2 ;;
         --name) value "$1" $#; name=$2; shift 2 ;;
         --table) value "$1" $#; table=$2; shift 2 ;;
+        --existing-table) value "$1" $#; existing=$2; shift 2 ;;
         --region) value "$1" $#; region=$2; shift 2 ;;
         --email) value "$1" $#; email=$2; shift 2 ;;
         --only) value "$1" $#; only=$2; shift 2 ;;
+        --no-smoke) smoke=''; shift ;;
         --dry-run) dry=yes; shift ;;
         --help) usage; exit 0 ;;
         -*) wrong "unknown option $1; see --help" ;;
@@ -45,60 +52,61 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $only in '' | data | roles | app | alarms) ;; *) wrong "--only $only: data, roles, app or alarms" ;; esac
+[ -z "$table" ] || [ -z "$existing" ] || wrong '--table makes a table, --existing-table takes one: only one of them'
+[ -z "$existing" ] || [ "$only" != data ] || wrong '--existing-table: the deployment has no table of its own, so nothing of data'
 command -v aws >/dev/null || wrong 'the AWS CLI is missing: https://aws.amazon.com/cli'
-if [ -n "$region" ]; then export AWS_REGION=$region AWS_DEFAULT_REGION=$region; fi
-region=$(aws configure get region 2>/dev/null || true)
-region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$region}}
+[ -n "$region" ] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region 2>/dev/null || true)}}
 [ -n "$region" ] || wrong 'no region: --region'
+# Version 1 of the AWS CLI reads the one, version 2 and the SDKs the other.
+export AWS_REGION=$region AWS_DEFAULT_REGION=$region
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 # What is missing for a later step is said before the first one changes anything.
 if wanted app; then
     [ -n "$bucket" ] || wrong 'the function needs --bucket'
-    [ -n "$dry" ] || [ -f target/lambda/query-fn.zip ] || wrong 'target/lambda/query-fn.zip is missing: scripts/build.sh'
+    for function in query-fn items-fn; do
+        [ -n "$dry" ] || [ -f "target/lambda/$function.zip" ] || wrong "target/lambda/$function.zip is missing: scripts/build.sh"
+    done
 fi
 
-# Every parameter must belong to some template: a misspelt one would be lost without a word.
-for pair in "${given[@]}"; do
+# Every parameter must belong to some template: a misspelt one would be lost without a word. (An empty array is no error to bash 3.2
+# only in this form.)
+for pair in ${given[@]+"${given[@]}"}; do
+    case ${pair%%=*} in Name | TableName | QueryRoleArn | ItemsRoleArn | TokenKeysVersion | Release) wrong "$pair: there is an option for it, or deploy.sh knows it" ;; esac
     grep -q "^  ${pair%%=*}:$" infra/data.yaml infra/roles.yaml infra/app.yaml infra/alarms.yaml ||
         wrong "no template has a parameter ${pair%%=*}"
 done
+offline=
 if account=$(aws sts get-caller-identity --query Account --output text 2>&1); then
     echo "account $account, region $region"
 elif [ -n "$dry" ]; then
+    offline=yes
     echo "region $region; no account can be asked, so this shows what a first deployment does (${account##*$'\n'})"
 else
     wrong "no access to an AWS account: ${account##*$'\n'}"
 fi
-parameters_of() { # template: those of the given ones that it knows
-    local block pair
-    block=$(sed -n '/^Parameters:/,/^[A-Z].*:$/p' "$1" | grep -oE '^  [A-Za-z0-9]+:' | tr -d ' :')
-    for pair in "${given[@]}"; do
-        if grep -qx "${pair%%=*}" <<<"$block"; then printf '%s\n' "$pair"; fi
-    done
-}
-parameter() { # name, default: its value among the given ones
-    local pair value=$2
-    for pair in "${given[@]}"; do [ "${pair%%=*}" != "$1" ] || value=${pair#*=}; done
-    printf '%s' "$value"
-}
-change() { # a call that changes something
-    printf '+'; printf ' %q' "$@"; echo
-    [ -n "$dry" ] || "$@"
-}
-output() { # stack, output: its value, empty where there is no such stack yet
-    aws cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue | [0]" \
-        --output text 2>/dev/null | grep -vx None || true
-}
-deploy() { # part, template, parameters
-    local part=$1 template=$2 own through=()
-    shift 2
-    # The others are small enough (51,200 bytes) to be sent along with the call.
-    [ "$part" != app ] || through=(--s3-bucket "$bucket" --s3-prefix "$name/templates")
-    mapfile -t own < <(parameters_of "infra/$part.yaml")
-    change aws cloudformation deploy --region "$region" --stack-name "$name-$part" --template-file "$template" \
-        --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=bitstamp-live \
-        "${through[@]}" --parameter-overrides "$@" "${own[@]}"
-}
+# shellcheck source=scripts/deploy-lib.sh
+. scripts/deploy-lib.sh
+
+for part in data roles app alarms; do look $part; done
+# The table of this deployment's own, and the one that roles, API and alarms were last pointed at.
+own=$(output data TableName) last=$(kept roles TableName)
+makes_table=yes
+if [ -n "$existing" ]; then
+    check_table "$existing"
+    target=$existing makes_table=
+elif [ -n "$own" ]; then
+    [ -z "$table" ] || [ "$table" = "$own" ] ||
+        wrong "this deployment's table is $own; another one that is there already: --existing-table $table; a new one: another --name"
+    target=${table:-${last:-$own}}
+elif [ -z "$table" ] && [ -n "$last" ]; then
+    [ "$only" != data ] || wrong "this deployment has no table of its own, it uses $last"
+    target=$last makes_table=
+else
+    target=${table:-bitstamp-live}
+    if wanted data && [ -z "$offline" ] && aws dynamodb describe-table --table-name "$target" >/dev/null 2>&1; then
+        wrong "there is a table $target that is not this deployment's: --existing-table $target uses it, --table NAME makes another"
+    fi
+fi
 
 # First, so that a name that is taken or wrong stops here, before anything is deployed.
 if [ -n "$bucket" ] && ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
@@ -107,8 +115,8 @@ if [ -n "$bucket" ] && ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&
         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
 fi
 
-if wanted data; then
-    deploy data infra/data.yaml "TableName=$table"
+if wanted data && [ -n "$makes_table" ]; then
+    deploy data infra/data.yaml "TableName=${own:-$target}"
 fi
 
 if wanted roles; then
@@ -117,47 +125,52 @@ if wanted roles; then
     made=$(aws cloudformation describe-stack-resource --region "$region" --stack-name "$name-roles" \
         --logical-resource-id GatewayAccount --query StackResourceDetail.ResourceStatus --output text 2>/dev/null || true)
     if [ -z "$gateway" ] || [ "$gateway" = None ] || [ -n "$made" ]; then make=true; else make=false; fi
-    deploy roles infra/roles.yaml "Name=$name" "TableName=$table" "GatewayLogRole=$make" \
-        ${bucket:+"PackageBucket=$bucket"} "MetricsFromVm=$(parameter DaemonMetrics false)"
+    # Only where it was given: a parameter that is not sent keeps the value of the last deployment.
+    metrics=$(parameter DaemonMetrics '')
+    # A function inside a VPC needs network interfaces. Never taken back: Lambda removes the last ones long after a function has left.
+    inside=$(parameter SubnetIds '')
+    deploy roles infra/roles.yaml "Name=$name" "TableName=$target" "GatewayLogRole=$make" \
+        ${bucket:+"PackageBucket=$bucket"} ${metrics:+"MetricsFromVm=$metrics"} ${inside:+FunctionInVpc=true}
 fi
 
 if wanted app; then
-    change aws cloudformation package --region "$region" --template-file infra/app.yaml --s3-bucket "$bucket" \
-        --s3-prefix "$name/code" --output-template-file target/lambda/app.packaged.yaml
-    role=$(output "$name-roles" QueryRoleArn)
+    role=$(output roles QueryRoleArn) items=$(output roles ItemsRoleArn)
+    [ -n "$role$dry" ] || wrong "there is no stack $name-roles: deploy the roles first, with --only roles"
+    package=(aws cloudformation package --region "$region" --template-file infra/app.yaml --s3-bucket "$bucket"
+        --s3-prefix "$name/code" --output-template-file target/lambda/app.packaged.yaml)
+    # A change set of a stack that is there needs the code where it will be.
+    if [ -n "$dry" ] && exists app && [ -f target/lambda/query-fn.zip ] && [ -f target/lambda/items-fn.zip ]; then "${package[@]}" >/dev/null; else change "${package[@]}"; fi
     # The secret's newest version, so that a rotated key reaches the function.
-    secret=$(output "$name-app" TokenKeysArn) version=
+    secret=$(output app TokenKeysArn) version=
     if [ -n "$secret" ]; then
         version=$(aws secretsmanager get-secret-value --region "$region" --secret-id "$secret" --query VersionId \
             --output text)
     fi
-    deploy app target/lambda/app.packaged.yaml "Name=$name" "TableName=$table" \
-        "QueryRoleArn=${role:-<QueryRoleArn of $name-roles>}" ${version:+"TokenKeysVersion=$version"}
+    reserve_for_exports
+    known=("TableName=$target" "QueryRoleArn=${role:-<QueryRoleArn of $name-roles>}" ${items:+"ItemsRoleArn=$items"}
+        ${version:+"TokenKeysVersion=$version"})
+    deploy app target/lambda/app.packaged.yaml "Name=$name" "${known[@]}" "Release=$(release "${known[@]}")"
     if [ -f target/packages/bitstamp-live_arm64.deb ]; then
-        change aws s3 cp target/packages/bitstamp-live_arm64.deb "s3://$bucket/$name/packages/"
+        change aws s3 cp --no-progress target/packages/bitstamp-live_arm64.deb "s3://$bucket/$name/packages/"
     fi
 fi
 
 if wanted alarms; then
-    http=$(output "$name-app" HttpApiId)
-    deploy alarms infra/alarms.yaml "Name=$name" "TableName=$table" ${email:+"Email=$email"} ${http:+"HttpApiId=$http"}
+    http=$(output app HttpApiId)
+    kind=$(kept app ApiKind)
+    deploy alarms infra/alarms.yaml "Name=$name" "TableName=$target" "ApiKind=${kind:-$(parameter ApiKind rest)}" \
+        ${email:+"Email=$email"} ${http:+"HttpApiId=$http"}
 fi
 
 [ -z "$dry" ] || { echo 'dry run: nothing was changed'; exit 0; }
-url=$(output "$name-app" Url)
+url=$(output app Url)
 [ -n "$url" ] || exit 0
 printf '\nThe API: %s\n' "$url"
-from=$(date -u -d '1 hour ago' +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v-1H +%Y-%m-%dT%H:%M:%SZ)
-request="$url/bitstamp?channel=live_trades_btcusd&from=$from&limit=3"
-key=$(output "$name-app" ApiKeyId)
-if [ -n "$key" ]; then
-    cat <<END
-Its first key:  key=\$(aws apigateway get-api-key --region $region --include-value --api-key $key --query value --output text)
-First request:  curl -H "x-api-key: \$key" '$request'
-END
-elif [ "$(parameter ApiKind rest)" = http ] && [ "$(parameter Open false)" = false ]; then
-    echo "First request:  curl --aws-sigv4 aws:amz:$region:execute-api --user \"\$AWS_ACCESS_KEY_ID:\$AWS_SECRET_ACCESS_KEY\" '$request'"
-else
-    echo "First request:  curl '$request'"
-fi
+first_request
+items=$(output app ItemsUrl)
+if [ -n "$items" ]; then echo "Items for operators: $items"; fi
 echo 'The daemon comes next: docs/operations.md, first deployment'
+if [ -n "$smoke" ] && wanted app; then
+    echo
+    smoke_test
+fi
