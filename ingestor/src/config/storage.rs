@@ -1,6 +1,7 @@
 //! How the events of a channel are stored.
 
-use shared::channel::{Channel, Family};
+use shared::block::stored::has_blocks;
+use shared::channel::Channel;
 
 use crate::config::values::channel;
 
@@ -75,10 +76,7 @@ fn read(rule: &str) -> Result<(Channel, Storage), String> {
     let name = channel(name.trim())?;
     match storage.trim() {
         "events" => Ok((name, Storage::Events)),
-        // A trade that was fetched is told from the captured one by its id, under which a block cannot be found.
-        "blocks" if name.family() == Family::LiveTrades => {
-            Err(format!("trades are always stored as events; take `{name}` out"))
-        }
+        "blocks" if !has_blocks(name.as_str()) => Err(format!("trades are always stored as events; take `{name}` out")),
         "blocks" => Ok((name, Storage::Blocks)),
         other => Err(format!("`{other}` is no storage; expected `events` or `blocks`")),
     }

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt, rngs::StdRng};
 use shared::{
     block::{
         AddError,
-        stored::{BlockItem, OpenBlock},
+        stored::{BlockItem, OpenBlock, has_blocks},
     },
     coverage::channel_item,
     frame::Frame,
@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 pub(crate) const ORIGIN: u64 = 1_709_459_694_223_519;
 
 /// A copy of an event, and where it is stored.
+#[derive(Clone)]
 pub(crate) struct Copy {
     item: Item,
     place: Place,
@@ -98,7 +99,10 @@ pub(crate) fn tables(channels: Vec<Vec<(String, u64)>>, odd_rate: f64, random: &
         let mut one: Vec<_> =
             shown.values().cloned().map(|item| Copy { item, place: Place::BlockOf("vm-a-1") }).collect();
         one.sort_by_key(|copy| number(&copy.item, "received_at"));
+        let one_of_each = one.clone();
         blocks.extend(store(&name, one, random));
+        // Two items have two keys, so without blocks there are no copies.
+        let copies = if has_blocks(&name) { copies } else { one_of_each };
         mixed.extend(store(&name, copies, random).into_iter().map(|item| (key(&item), item)));
         events.extend(shown);
         names.push(name);

@@ -98,7 +98,7 @@ async fn a_page_without_ledger_says_so_and_is_not_kept() {
 
 /// The units of all that one event costs, beside days of ledger of two daemons.
 #[tokio::test]
-async fn one_event_costs_three_and_a_half_read_units_at_most() {
+async fn one_event_costs_three_read_units_at_most() {
     let endpoint = whole_engine().await;
     let service = Service::on(&endpoint).await;
     service.put(captured("machine-with-a-long-name-1-3f2a", 0..1500)).await;
@@ -112,8 +112,7 @@ async fn one_event_costs_three_and_a_half_read_units_at_most() {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&body["Count"], &body["Gaps"]), (&json!(1), &json!([])));
         let units = meter.take_half_units();
-        // One half for the Query that finds no blocks.
-        assert!(units <= 7, "{order}: {units} halves of a read unit");
+        assert!(units <= 6, "{order}: {units} halves of a read unit");
     }
 }
 

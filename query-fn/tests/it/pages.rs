@@ -97,13 +97,13 @@ async fn store(service: &Service, channel: u64, events: &[Event]) -> Vec<Place> 
     let mut items = Vec::new();
     let mut places = Vec::new();
     let sequence = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    let mut block = OpenBlock::new(&format!("live_trades_{channel}"), "vm-1", sequence);
+    let mut block = OpenBlock::new(&format!("live_orders_{channel}"), "vm-1", sequence);
     for event in events {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (time, received_at) = (T + event.time, T + event.received_at);
         let padding = "x".repeat(event.padding);
         let message = format!(
-            r#"{{"channel":"live_trades_{channel}","event":"trade","data":{{"id":{id},"microtimestamp":"{time}","padding":"{padding}"}}}}"#
+            r#"{{"channel":"live_orders_{channel}","event":"trade","data":{{"id":{id},"microtimestamp":"{time}","padding":"{padding}"}}}}"#
         );
         let item = stored(&message, received_at);
         // What is too large for a block is stored by itself, as a daemon does.
@@ -134,7 +134,7 @@ async fn check(service: &Service, case: &Case) {
     let limit = case.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
     let order = if case.descending { "desc" } else { "asc" };
     let (from, to) = (T + case.from, T + case.to);
-    let base = format!("/bitstamp?channel=live_trades_{channel}&from={from}&to={to}&order={order}{limit}");
+    let base = format!("/bitstamp?channel=live_orders_{channel}&from={from}&to={to}&order={order}{limit}");
     let mut path = base.clone();
     loop {
         let (status, body) = service.json(&path).await;

@@ -55,7 +55,7 @@ fn message(channel: &str, id: u64, time: u64) -> String {
 
 async fn check(service: &Service, case: &Case) {
     let group = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = |channel: usize| format!("live_trades_g{group}-{channel}");
+    let name = |channel: usize| format!("live_orders_g{group}-{channel}");
     let mut items: Vec<_> = (0..case.channels).map(|channel| channel_item(&name(channel), T)).collect();
     let mut expected = Vec::new();
     // The key of a block does not have its channel: a daemon's sequence numbers are those of all channels.
@@ -79,7 +79,7 @@ async fn check(service: &Service, case: &Case) {
         expected.reverse();
     }
     let names: Vec<_> = (0..case.channels).map(name).collect();
-    let channel = if case.is_pattern { format!("live_trades_g{group}-*") } else { names.join(",") };
+    let channel = if case.is_pattern { format!("live_orders_g{group}-*") } else { names.join(",") };
     // What another request has read of the list of channels is up to a minute old.
     let url = service.another_router().await;
     let order = if case.descending { "desc" } else { "asc" };

@@ -31,6 +31,9 @@ pub enum AddError {
     /// An item of another channel.
     #[error("item of channel `{0}` in a block of another one")]
     Channel(String),
+    /// Events of this channel are always stored by themselves.
+    #[error("the channel's events are not stored in blocks")]
+    NoBlocks,
     /// `nmicrotimestamp` is missing or is not a whole number of up to 63 bits.
     #[error("item without a time in `nmicrotimestamp`")]
     NoTime,

@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::literal::Cell;
 use super::rows::Row;
 use super::{Block, Header};
+use crate::channel::{Channel, Family};
 use crate::item::{self, Item};
 use crate::key::{Key, SEPARATOR};
 use crate::table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP};
@@ -67,6 +68,13 @@ pub fn partition(channel: &str) -> String {
 #[must_use]
 pub fn channel_of(partition: &str) -> Option<&str> {
     partition.strip_prefix(BLOCKS).filter(|channel| !channel.is_empty())
+}
+
+/// Returns true if events of `channel` may be in blocks: those of any channel but reserved ones and trades. A trade that was fetched is told
+/// from the captured one by its id, under which a block cannot be found.
+#[must_use]
+pub fn has_blocks(channel: &str) -> bool {
+    !channel.starts_with('_') && Channel::from_frame(channel.to_owned()).family() != Family::LiveTrades
 }
 
 /// A block and what its item says of it. What is read agrees with the block's own header; its events are checked by [`BlockItem::check`].

@@ -150,6 +150,15 @@ fn an_event_without_a_time_of_its_own_is_stored_by_itself() {
     assert_eq!(OpenBlock::new("announcements", "a", 0).add(&flow::item(frame, 7)), Ok(()));
 }
 
+/// Readers do not ask for blocks of them.
+#[test]
+fn a_trade_is_stored_by_itself() {
+    let trade = flow::captured("btcusd", Family::LiveTrades, 1, 4).remove(0).item;
+    assert_eq!(OpenBlock::new("live_trades_btcusd", "a", 0).add(&trade), Err(AddError::NoBlocks));
+    assert!(stored::has_blocks("order_book_btcusd") && stored::has_blocks("new_family"));
+    assert!(!stored::has_blocks("_channels"));
+}
+
 #[test]
 fn a_part_of_a_block_is_read() {
     let block = block(100);

@@ -14,7 +14,7 @@ const WHO: &str = "arn:aws:iam::123456789012:user/operator";
 
 fn trade(id: u64) -> Item {
     let frame = format!(
-        r#"{{"data":{{"id":{id},"price_str":"29422","microtimestamp":"164781720717{id:04}"}},"channel":"live_trades_btcusd","event":"trade"}}"#
+        r#"{{"data":{{"id":{id},"price_str":"29422","microtimestamp":"164781720717{id:04}"}},"channel":"order_book_btcusd","event":"trade"}}"#
     );
     let Frame::Event(event) = Frame::parse(frame.as_bytes()).unwrap() else { panic!("{frame}") };
     item::from_event(event, Micros(1_647_817_207_180_000 + id)).unwrap()
@@ -24,7 +24,7 @@ fn trade(id: u64) -> Item {
 async fn a_block_is_read_with_its_events_and_never_edited() {
     let table = Table::new().await;
     let service = table.service(&table.endpoint);
-    let mut open = OpenBlock::new("live_trades_btcusd", "vm-a-1", 9);
+    let mut open = OpenBlock::new("order_book_btcusd", "vm-a-1", 9);
     (1..=3).for_each(|id| open.add(&trade(id)).unwrap());
     let block = open.finish().unwrap();
     let key = json!({ "id": 1_647_817_207_170_001_u64, "microtimestamp": block.key().microtimestamp });

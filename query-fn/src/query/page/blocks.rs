@@ -59,12 +59,12 @@ struct Queued {
 }
 
 impl Blocks {
-    /// Returns the blocks of the range's channel. Reserved channels and orders have none.
+    /// Returns the blocks of the range's channel. Channels of trades, reserved ones and orders have none.
     pub(super) fn new(range: &Range) -> Blocks {
         let mut of_blocks = range.clone();
         let mut progress = Progress::Over;
         if let Subject::Channel(name) = &range.subject
-            && !name.starts_with('_')
+            && stored::has_blocks(name)
         {
             of_blocks.subject = Subject::Channel(stored::partition(name));
             of_blocks.from = range.from.saturating_sub(SPAN);
@@ -207,6 +207,9 @@ pub async fn extent(store: &Store, range: &Range, deadline: Instant) -> Result<O
     let end = async |order: Order| {
         let Range { from, to, .. } = range.clone();
         let blocks = Blocks::new(&Range { order, ..range.clone() });
+        if blocks.progress.is_over() {
+            return Ok(None);
+        }
         let answer = store.query(&blocks.range, Some(1), None, deadline).await?;
         Ok::<_, StoreError>(answer.items.first().map(|item| times(item).0).map(|first| match order {
             Order::Ascending => first.max(from),

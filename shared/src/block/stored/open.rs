@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{BlockItem, SPAN, StoredError};
+use super::{BlockItem, SPAN, StoredError, has_blocks};
 use crate::block::builder::{Builder, most_of, time_of};
 use crate::block::error::AddError;
 use crate::item::{self, Item};
@@ -45,6 +45,9 @@ impl OpenBlock {
     /// [`AddError::Full`]: finish this block and add the item to the next. Any other [`AddError`]: store the item by itself, as one whose
     /// key names another time than it is found under ([`AddError::NoTime`]).
     pub fn add(&mut self, item: &Item) -> Result<(), AddError> {
+        if !has_blocks(&self.channel) {
+            return Err(AddError::NoBlocks);
+        }
         let most = most_of(item)?;
         if most > LARGEST {
             return Err(AddError::TooLarge);
