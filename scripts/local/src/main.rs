@@ -20,6 +20,7 @@ Examples:
   bitstamp-live demo                               the same from the built-in simulator, without any network
   bitstamp-live demo --run-for 60 --check          a minute of demo, then compare every event with what was sent
   bitstamp-live --channels live_trades_xrpusd      other channels
+  bitstamp-live --storage 'live_orders_*=blocks'   order events in blocks, at a hundredth of the cost of single ones
   bitstamp-live --region eu-central-1 --table t    into a DynamoDB table of your account
 
 While it runs: curl 'http://127.0.0.1:8080/bitstamp?channel=live_trades_btcusd&from=2026-01-01T00:00:00Z'
@@ -61,6 +62,9 @@ struct Common {
         "live_trades_btcusd", "live_orders_btcusd", "live_trades_ethusd", "live_orders_ethusd",
     ].map(str::to_owned))]
     channels: Vec<String>,
+    /// How channels are stored: each event by itself, or many in a block, e.g. live_orders_*=blocks
+    #[arg(long, global = true, value_name = "CHANNEL=STORAGE,..", default_value = "", hide_default_value = true)]
+    storage: String,
     /// The exchange's WebSocket
     #[arg(long, global = true, default_value = "wss://ws.bitstamp.net")]
     url: String,
@@ -127,6 +131,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let options = Options {
         source,
         channels: common.channels.clone(),
+        storage: common.storage.clone(),
         data: data.clone(),
         place: place.clone(),
         table: common.table.clone(),

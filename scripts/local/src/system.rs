@@ -32,6 +32,8 @@ pub struct Options {
     pub source: Source,
     /// Channels to capture.
     pub channels: Vec<String>,
+    /// How they are stored, as the daemon's `storage` says it; empty: each event by itself.
+    pub storage: String,
     /// The folder of the spool and the embedded store.
     pub data: PathBuf,
     /// Where the table lives.
@@ -200,6 +202,7 @@ fn daemon(
 ) -> anyhow::Result<Config> {
     let mut settings = BTreeMap::from([
         ("channels".to_owned(), options.channels.join(",")),
+        ("storage".to_owned(), options.storage.clone()),
         ("url".to_owned(), url),
         ("table".to_owned(), options.table.clone()),
         ("spool_dir".to_owned(), options.data.join("spool").display().to_string()),

@@ -50,6 +50,22 @@ fn a_demo_shows_what_arrives_and_checks_itself() {
 }
 
 #[test]
+fn a_demo_in_blocks_checks_itself() {
+    let folder = TempDir::new().unwrap();
+    let arguments =
+        ["demo", "--run-for", "4", "--check", "--storage", "live_orders_*=blocks", "--listen", "127.0.0.1:0"];
+    let output = command(folder.path(), &arguments).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(" equal, 0 missing, 0 extra, 0 altered"), "{said}");
+
+    let output = command(folder.path(), &["demo", "--storage", "live_orders_*=block"]).output().unwrap();
+    let said = self::said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("`block` is no storage; expected `events` or `blocks`"), "{said}");
+}
+
+#[test]
 fn ctrl_c_stops_in_order() {
     let folder = TempDir::new().unwrap();
     // A flow that a busy machine stores as well: the stop has a deadline.
