@@ -166,7 +166,16 @@ function restart(): void {
     tools.offerCount(session.mayCount);
 }
 
+/** Waits until the browser has drawn what is there; in a tab that nobody sees it draws nothing. */
+function drawn(): Promise<void> {
+    if (document.hidden) return Promise.resolve();
+    return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+}
+
 async function start(): Promise<void> {
+    // The name is seen before the page is put together.
+    await drawn();
+    document.querySelector('.loading')?.remove();
     document.body.append(...layOut({ picker, ranges, theme, daemon, status, readout, chart, strip, tools, download, events, order }));
     gestures(chart, { go, zoomOut });
     addEventListener('popstate', () => {

@@ -3,11 +3,11 @@
     cargo build --release -p backfill --bins --example lab
     python scripts/backfill/bench/bench.py target/release --items 100000 --rounds 3
 
-Needs boto3 for the first system's loop. One engine in memory and in a process of its own serves all of them; each works
-on a fresh table with the same items. Prints one JSON line for each, with the process's own CPU time and peak memory.
+Needs boto3 for the first system's loop. Each works on the same items in an engine of its own, in memory and in another process. Prints one JSON line for each, with the process's own CPU time and peak memory.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -19,15 +19,17 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("binaries", type=pathlib.Path, help="folder of `backfill` and `examples/lab`")
 parser.add_argument("--items", type=int, default=100_000)
-parser.add_argument("--rounds", type=int, default=3, help="of backfill and bare loop, alternating")
-parser.add_argument("--python-items", type=int, help="items of the first system's loop, all by default")
+parser.add_argument("--rounds", type=int, default=3, help="of all three, alternating")
+parser.add_argument("--python-items", type=int, help="items of the first system's loop, as many by default")
 parser.add_argument("--no-python", action="store_true")
+parser.add_argument("--slow-ms", type=int, help="delays each answer by up to so many milliseconds (needs `fault-proxy` in the folder)")
 parser.add_argument("--port", type=int, default=8100)
 arguments = parser.parse_args()
 
 folder = arguments.binaries.resolve()
 lab, backfill = str(folder / "examples" / "lab"), str(folder / "backfill")
-url = f"http://127.0.0.1:{arguments.port}"
+direct = f"http://127.0.0.1:{arguments.port}"
+url = f"http://127.0.0.1:{arguments.port + 1}" if arguments.slow_ms else direct
 python = str(pathlib.Path(__file__).with_name("first_system.py"))
 
 
@@ -45,7 +47,7 @@ def measured(command):
 
 
 def fill(table, items):
-    target = ["--endpoint-url", url, "--table", table, "--items", str(items)]
+    target = ["--endpoint-url", direct, "--table", table, "--items", str(items)]
     subprocess.run([lab, "fill", *target], check=True)
 
 
@@ -61,30 +63,45 @@ def show(name, items, seconds, cpu, memory):
     return line
 
 
-engine = subprocess.Popen([lab, "engine", "--listen", f"127.0.0.1:{arguments.port}"], stdout=subprocess.PIPE, text=True)
-engine.stdout.readline()
-try:
-    lines = {"first system": [], "bare loop": [], "backfill": []}
+@contextlib.contextmanager
+def engine():
+    """A fresh engine for each measurement: it gets slower with each table that it holds."""
+    command = [lab, "engine", "--listen", direct.removeprefix("http://")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True)]
+    processes[0].stdout.readline()
+    if arguments.slow_ms:
+        # A store that is reached over a network: each answer comes later by a random time.
+        slow = ["--listen", url.removeprefix("http://"), "--slow", "1", "--slow-limit-ms", str(arguments.slow_ms)]
+        command = [str(folder / "fault-proxy"), "--upstream", direct, *slow]
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        time.sleep(1)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+lines = {"first system": [], "bare loop": [], "backfill": []}
+target = ["--endpoint-url", url, "--table", "bench"]
+for number in range(arguments.rounds):
     if not arguments.no_python:
         items = arguments.python_items or arguments.items
-        fill("first", items)
-        line, _, cpu, memory = measured([sys.executable, python, "--endpoint-url", url, "--table", "first"])
+        with engine():
+            fill("bench", items)
+            line, _, cpu, memory = measured([sys.executable, python, *target])
         lines["first system"].append(show("first system", items, line["seconds"], cpu, memory))
-    for number in range(arguments.rounds):
-        table = f"bare-{number}"
-        fill(table, arguments.items)
-        target = ["--endpoint-url", url, "--table", table, "--items", str(arguments.items)]
-        line, _, cpu, memory = measured([lab, "bare-loop", *target])
-        lines["bare loop"].append(show("bare loop", arguments.items, line["seconds"], cpu, memory))
-        table = f"backfill-{number}"
-        fill(table, arguments.items)
-        command = [backfill, "run", "--endpoint-url", url, "--table", table, "--force", "--json"]
-        line, seconds, cpu, memory = measured(command)
-        assert line["totals"]["updated"] == arguments.items, line
-        # The whole process, from its start to its end.
-        lines["backfill"].append(show("backfill", arguments.items, seconds, cpu, memory))
-finally:
-    engine.terminate()
+    with engine():
+        fill("bench", arguments.items)
+        line, _, cpu, memory = measured([lab, "bare-loop", *target, "--items", str(arguments.items)])
+    lines["bare loop"].append(show("bare loop", arguments.items, line["seconds"], cpu, memory))
+    with engine():
+        fill("bench", arguments.items)
+        line, seconds, cpu, memory = measured([backfill, "run", *target, "--force", "--json"])
+    assert line["totals"]["updated"] == arguments.items, line
+    # The whole process, from its start to its end.
+    lines["backfill"].append(show("backfill", arguments.items, seconds, cpu, memory))
 
 
 def median(name, field):

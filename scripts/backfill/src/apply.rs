@@ -58,9 +58,11 @@ impl Writer {
     pub async fn apply(&self, changes: Vec<Change>) -> Result<Written, Error> {
         let batches: Vec<Vec<Change>> =
             changes.chunks(self.limiter.actions_in_call(BATCH)).map(<[Change]>::to_vec).collect();
+        // `calls` bounds them, over all pages: a bound here, of the calls that are free now, would hold as long as the page lasts.
+        let all = batches.len().max(1);
         stream::iter(batches)
             .map(|batch| self.write(batch))
-            .buffer_unordered(self.calls.available_permits().max(1))
+            .buffer_unordered(all)
             .try_fold(Written::default(), |sum, part| async { Ok(sum.and(part)) })
             .await
     }

@@ -6,7 +6,7 @@ use super::File;
 pub(super) const PAGE: File = File {
     name: "index.html",
     media_type: "text/html; charset=utf-8",
-    tag: "6360c2c1db6307f3",
+    tag: "af50f050456f232c",
     gzip: include_bytes!("../../../explorer/dist/index.html.gz"),
 };
 
@@ -19,15 +19,15 @@ pub(super) const ASSETS: [File; 3] = [
         gzip: include_bytes!("../../../explorer/dist/icon-Yq4JOvxe.svg.gz"),
     },
     File {
-        name: "index-1xZtgDvi.js",
+        name: "index-B6x6vmnB.js",
         media_type: "text/javascript; charset=utf-8",
-        tag: "3c513d0a70bba83a",
-        gzip: include_bytes!("../../../explorer/dist/index-1xZtgDvi.js.gz"),
+        tag: "dd00b2f2911a6d82",
+        gzip: include_bytes!("../../../explorer/dist/index-B6x6vmnB.js.gz"),
     },
     File {
-        name: "index-DInH4KrH.css",
+        name: "index-D7Fck8mT.css",
         media_type: "text/css; charset=utf-8",
-        tag: "b1b1368571ff845f",
-        gzip: include_bytes!("../../../explorer/dist/index-DInH4KrH.css.gz"),
+        tag: "a62c14ff0864a64d",
+        gzip: include_bytes!("../../../explorer/dist/index-D7Fck8mT.css.gz"),
     },
 ];
