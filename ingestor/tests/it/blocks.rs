@@ -279,7 +279,11 @@ async fn a_gap_between_blocks_is_filled() {
     let daemon = bench.start(&settings).await;
     crate::fill::miss(&bench, &daemon).await;
     let status = daemon.status();
-    until("filled", || status.filled.get() >= 4).await;
+    until("filled", || {
+        assert_eq!(status.unfillable.get(), 0, "the history does not join");
+        status.filled.get() >= 4
+    })
+    .await;
     bench.drain(&daemon).await;
     daemon.stop().await.unwrap();
     let comparison = bench.compare().await;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -10,6 +12,7 @@ use dynoxide::Database;
 use exchange_sim::{Simulator, truth};
 use fault_proxy::proxy::Proxy;
 use ingestor::config::Config;
+use ingestor::observe::status::Status;
 use ingestor::pipeline::Pipeline;
 use ingestor::store::table;
 use serde_json::Value;
@@ -84,6 +87,34 @@ pub(crate) struct Bench {
     pub(crate) proxy: Proxy,
     pub(crate) store: Client,
     pub(crate) seed: u64,
+    daemons: LastWords,
+    /// Frames that were sent to a connection which ended before they were received.
+    cut_off: AtomicU64,
+}
+
+/// The daemons of a test that run within it. If the test fails they say how they were.
+#[derive(Default)]
+struct LastWords(std::sync::Mutex<Vec<Arc<Status>>>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for status in self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            let counters = [
+                ("received", &status.received),
+                ("durable", &status.durable),
+                ("stored", &status.stored),
+                ("losses", &status.losses),
+                ("gaps", &status.gaps),
+                ("filled", &status.filled),
+                ("unfillable", &status.unfillable),
+            ];
+            let counters = counters.map(|(name, counter)| format!("{name} {}", counter.get()));
+            eprintln!("the daemon: {}; {:?}", counters.join(", "), status.trouble());
+        }
+    }
 }
 
 /// A temporary folder that is gone when the value is. The spool's engine ends its threads on its own time, and one of them may still
@@ -133,7 +164,7 @@ impl Bench {
         let proxy = Proxy::start(fault_proxy::config::Config::new(&engine, seed)).await.unwrap();
         let store = client(&engine).await;
         table::create(&store, "bitstamp-live").await.unwrap();
-        Bench { folder, simulator, proxy, store, seed }
+        Bench { folder, simulator, proxy, store, seed, daemons: LastWords::default(), cut_off: AtomicU64::default() }
     }
 
     /// The daemon's settings; a test may change them. With `STORAGE=blocks` in the environment any test runs in block mode.
@@ -172,7 +203,9 @@ impl Bench {
     pub(crate) async fn start(&self, settings: &BTreeMap<String, String>) -> Pipeline {
         let config = Config::read(settings, &BTreeMap::new(), None).unwrap();
         let client = table::connect(&config).await;
-        Pipeline::start(config, client).await.unwrap()
+        let pipeline = Pipeline::start(config, client).await.unwrap();
+        self.daemons.0.lock().unwrap().push(pipeline.status());
+        pipeline
     }
 
     pub(crate) fn truth_file(&self) -> PathBuf {
@@ -192,10 +225,19 @@ impl Bench {
             as u64
     }
 
-    /// Stops the flow and waits until the daemon has received everything and its spool is empty.
+    /// Notes, while nothing is sent after a loss, what the connection that is lost did not deliver.
+    pub(crate) fn note_cut_off(&self, daemon: &Pipeline) {
+        let cut_off = self.sent().saturating_sub(daemon.status().received.get());
+        self.cut_off.store(cut_off, Ordering::Relaxed);
+        // Counting has paused it.
+        self.simulator.resume();
+    }
+
+    /// Stops the flow and waits until the daemon has received everything that can arrive, and its spool is empty.
     pub(crate) async fn drain(&self, daemon: &Pipeline) {
-        let sent = self.sent();
-        eprintln!("{sent} frames sent");
+        let (sent, cut_off) = (self.sent(), self.cut_off.load(Ordering::Relaxed));
+        eprintln!("{sent} frames sent, {cut_off} of them to a connection that was lost");
+        let sent = sent - cut_off;
         let (status, spool) = (daemon.status(), daemon.spool());
         let losses = status.losses.get();
         until("received", || {

@@ -119,11 +119,12 @@ async fn a_range_that_cannot_fit_is_refused_at_once() {
     let endpoint = whole_engine().await;
     let service = Service::on(&endpoint).await;
     filled(&service).await;
-    let meter = Meter::start(&endpoint, |_| false).await;
-    let mut config = Config::new(&service.table, vec![random_key()]);
-    config.export_bytes = 1_000_000;
-    let url = serve(client(&meter.url), config).await;
+    // Each on a meter of its own: behind an answer that was cut the service may still be reading.
     let get = async |query: &str| {
+        let meter = Meter::start(&endpoint, |_| false).await;
+        let mut config = Config::new(&service.table, vec![random_key()]);
+        config.export_bytes = 1_000_000;
+        let url = serve(client(&meter.url), config).await;
         let url = format!("{url}/export?channel=live_trades_btcusd&fields=id,padding{query}");
         let response = service.http.get(url).send().await.unwrap();
         (response.status().as_u16(), response.text().await, meter.take_half_units())

@@ -64,7 +64,9 @@ fn odd(frame: &str, random: &mut StdRng) -> String {
     let mut json: serde_json::Value = serde_json::from_str(frame).unwrap();
     let data = json["data"].as_object_mut().unwrap();
     match random.random_range(0..5) {
-        0 => drop(data.insert("new \"field\"".to_owned(), serde_json::json!([{ "a": null }, 1e-7, true, "\u{e9},\n"]))),
+        0 => {
+            drop(data.insert("new \"field\"".to_owned(), serde_json::json!([{ "a": null }, 0.001, true, "\u{e9},\n"])))
+        }
         1 => drop(data.insert("price_str".to_owned(), "".into())),
         2 => drop(data.remove("amount_str")),
         3 => drop(json.as_object_mut().unwrap().insert("sequence".to_owned(), serde_json::json!(1.50))),
