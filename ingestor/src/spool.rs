@@ -26,6 +26,7 @@
 //! failed write or fsync is final: the process ends and recovers by opening again.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fjall::{Database, Keyspace, PersistMode};
@@ -66,7 +67,7 @@ pub struct Spool {
     /// First sequence that is not durable yet.
     durable: watch::Sender<u64>,
     /// First sequence that is not settled yet.
-    position: watch::Sender<u64>,
+    position: AtomicU64,
     clock: Mutex<Micros>,
     daemon: String,
 }
@@ -131,10 +132,11 @@ impl Spool {
         Ok(result)
     }
 
-    /// Returns the first sequence that is not settled yet, and notifies when it moves.
+    /// Returns the first sequence that is not settled yet. It waits for no lock: who reads it twice in one expression, while it is to be
+    /// moved, must not stop the daemon.
     #[must_use]
-    pub fn position(&self) -> watch::Receiver<u64> {
-        self.position.subscribe()
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
     }
 
     /// Moves the position: everything before it is in the table or in the quarantine. Deletes segments wholly before
@@ -144,7 +146,7 @@ impl Spool {
     ///
     /// Returns [`SpoolError::Storage`] if the disk fails; the process must end.
     pub fn acknowledge(&self, position: u64, ledger: Option<&[u8]>) -> Result<(), SpoolError> {
-        let moves = position > *self.position.borrow();
+        let moves = position > self.position();
         if !moves && ledger.is_none() {
             return Ok(());
         }
@@ -161,7 +163,7 @@ impl Spool {
         if !moves {
             return Ok(());
         }
-        self.position.send_replace(position);
+        self.position.store(position, Ordering::Release);
         let mut segments = lock(&self.segments);
         segments.release(&self.database, &self.meta, position)?;
         self.occupancy.note(&segments);

@@ -57,6 +57,23 @@ struct Observation {
     quarantined: u64,
 }
 
+impl Observation {
+    fn of(status: &Status, spool: &Spool) -> Observation {
+        let trouble = status.trouble();
+        Observation {
+            unreachable: status.connections.get() == 0 && trouble.contains_key(&Component::Exchange),
+            refused: trouble.contains_key(&Component::Table),
+            subscriptions: status.subscriptions.get(),
+            proofs: status.proofs.get(),
+            position: spool.position(),
+            backlog: spool.depth(),
+            writes: status.writes.get() > 0,
+            throttled: status.throttled_table.get() + status.throttled_index.get(),
+            quarantined: status.quarantined.get(),
+        }
+    }
+}
+
 /// A number and when it last changed.
 #[derive(Debug, Default)]
 struct LastChange(Option<(u64, Instant)>);
@@ -96,20 +113,8 @@ impl Watch {
     /// Looks once a second; never ends.
     pub async fn run(mut self, spool: Arc<Spool>) -> std::convert::Infallible {
         loop {
-            let (status, now) = (&self.status, Instant::now());
-            let trouble = status.trouble();
-            let seen = Observation {
-                unreachable: status.connections.get() == 0 && trouble.contains_key(&Component::Exchange),
-                refused: trouble.contains_key(&Component::Table),
-                subscriptions: status.subscriptions.get(),
-                proofs: status.proofs.get(),
-                position: *spool.position().borrow(),
-                backlog: spool.depth(),
-                writes: status.writes.get() > 0,
-                throttled: status.throttled_table.get() + status.throttled_index.get(),
-                quarantined: status.quarantined.get(),
-            };
-            for (component, reason) in self.look(seen, now) {
+            let seen = Observation::of(&self.status, &spool);
+            for (component, reason) in self.look(seen, Instant::now()) {
                 self.status.set_trouble(component, reason);
             }
             self.status.tick();
@@ -198,6 +203,30 @@ mod tests {
 
     /// A component, its limit in seconds, and what makes it stand still.
     type Case = (Component, u64, fn(Observation) -> Observation);
+
+    /// An acknowledgement between a look's two reads of the position once waited for the first, and the second for it: for ever.
+    #[test]
+    fn looking_stops_no_acknowledgement() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let spool = Arc::new(Spool::open(folder.path(), 1 << 30).unwrap());
+        let (done, ended) = std::sync::mpsc::channel();
+        let (acknowledged, looked) = (done.clone(), done);
+        let (settled, seen) = (spool.clone(), spool);
+        std::thread::spawn(move || {
+            (1..20_000).for_each(|position| settled.acknowledge(position, None).unwrap());
+            acknowledged.send("acknowledged").unwrap();
+        });
+        std::thread::spawn(move || {
+            let status = Status::default();
+            (1..200_000).for_each(|_| {
+                std::hint::black_box(Observation::of(&status, &seen));
+            });
+            looked.send("looked").unwrap();
+        });
+        for _ in 0..2 {
+            ended.recv_timeout(Duration::from_secs(60)).expect("both wait for each other");
+        }
+    }
 
     fn watch() -> Watch {
         let config = Config::read(&BTreeMap::new(), &BTreeMap::new(), None).unwrap();

@@ -53,7 +53,7 @@ pub(super) async fn spool(config: &Config, status: &Status) -> Result<Spool, Spo
 
 /// Notes since when the backlog of an earlier run waits.
 fn note_backlog(spool: &Spool, status: &Status) -> Result<(), SpoolError> {
-    let position = *spool.position().borrow();
+    let position = spool.position();
     let oldest = spool.read(position, 1, 1)?.into_iter().next();
     oldest.iter().for_each(|(sequence, record)| status.backlog.note(*sequence, record.received_at.0));
     Ok(())

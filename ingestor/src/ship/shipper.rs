@@ -94,7 +94,7 @@ impl Shipper {
         standby: Option<Standby>,
     ) -> Shipper {
         let durable = spool.durable();
-        let window = Window::new(*spool.position().borrow());
+        let window = Window::new(spool.position());
         let blocks = BlockStage::new(Storages::default(), Duration::ZERO, spool.daemon().to_owned());
         Shipper {
             spool,

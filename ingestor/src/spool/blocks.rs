@@ -99,7 +99,7 @@ impl Spool {
         if blocks.is_empty() {
             return Ok(());
         }
-        let position = *self.position.borrow();
+        let position = self.position();
         let mut kept = lock(&self.blocks);
         let mut batch = self.database.batch();
         let mut slot = 0;
@@ -127,7 +127,7 @@ impl Spool {
     ///
     /// Returns [`SpoolError::Storage`] if the disk fails.
     pub fn kept_blocks(&self) -> Result<Vec<KeptBlock>, SpoolError> {
-        let position = *self.position.borrow();
+        let position = self.position();
         let mut found = Vec::new();
         for entry in lock(&self.blocks).keyspace.iter() {
             let (_, value) = entry.into_inner().map_err(storage("reading"))?;

@@ -23,7 +23,7 @@ impl Spool {
     /// Returns the number of records that are not settled.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        self.occupancy.next.load(Ordering::Acquire).saturating_sub(*self.position.borrow())
+        self.occupancy.next.load(Ordering::Acquire).saturating_sub(self.position())
     }
 
     /// Returns the size of its segments, in bytes. The quarantine has a limit of its own.

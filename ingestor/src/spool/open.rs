@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use shared::time::Micros;
@@ -68,7 +69,7 @@ impl Spool {
             occupancy,
             blocks: Mutex::new(blocks),
             durable: watch::Sender::new(segments.next()),
-            position: watch::Sender::new(position),
+            position: AtomicU64::new(position),
             clock: Mutex::new(clock),
             segments: Mutex::new(segments),
             database,

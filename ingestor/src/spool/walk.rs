@@ -22,7 +22,7 @@ impl Spool {
     ///
     /// A damaged record is an error in its place, and those after it follow; after an error of the disk nothing does.
     pub fn waiting(&self) -> impl Iterator<Item = Result<(u64, Record), SpoolError>> {
-        let (position, durable) = (*self.position.borrow(), *self.durable.borrow());
+        let (position, durable) = (self.position(), *self.durable.borrow());
         let segments = lock(&self.segments).covering(position..durable);
         let mut failed = false;
         segments

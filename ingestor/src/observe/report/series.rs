@@ -62,6 +62,7 @@ pub(super) fn gauges(status: &Status, spool: &Spool, newest_age: u64) -> [(&'sta
     let seconds = |micros: u64| micros as f64 / 1e6;
     let (sync, write, skew) =
         (status.sync_micros.get(), status.write_micros.get(), status.clock_skew.get().unwrap_or(0) as f64);
+    let durable = *spool.durable().borrow();
     let stopped = f64::from(u8::from(status.intake_stopped.load(Ordering::Relaxed)));
     [
         ("bitstamp_writes", "1 while this daemon writes, 0 while another holds the lease", status.writes.get() as f64),
@@ -87,11 +88,7 @@ pub(super) fn gauges(status: &Status, spool: &Spool, newest_age: u64) -> [(&'sta
         ("bitstamp_spool_records", "Records that wait in the spool", spool.depth() as f64),
         ("bitstamp_spool_bytes", "Size of the spool in bytes", spool.bytes() as f64),
         ("bitstamp_spool_max_bytes", "Limit of the spool in bytes", spool.max_bytes() as f64),
-        (
-            "bitstamp_spool_durable_sequence",
-            "Sequence number of the newest durable record",
-            *spool.durable().borrow() as f64,
-        ),
+        ("bitstamp_spool_durable_sequence", "Sequence number of the newest durable record", durable as f64),
         ("bitstamp_quarantine_records", "Records in the quarantine", spool.quarantine().count() as f64),
         ("bitstamp_intake_stopped", "1 while the spool is full and events are missed", stopped),
     ]

@@ -106,7 +106,7 @@ fn status(spool: &Spool, out: &mut dyn Write) -> anyhow::Result<u8> {
     writeln!(out, "waiting      {}, {} of its own", counted(all.frames, "frame"), counted(all.stories, "note"))?;
     writeln!(out, "oldest       {oldest}")?;
     writeln!(out, "newest       {newest}")?;
-    writeln!(out, "position     {} is the first that is not in the table", *spool.position().borrow())?;
+    writeln!(out, "position     {} is the first that is not in the table", spool.position())?;
     writeln!(out, "bytes        {} of {}", sized(spool.bytes()), sized(spool.max_bytes()))?;
     let quarantine = spool.quarantine();
     writeln!(out, "quarantine   {}, {}", counted(quarantine.count(), "record"), sized(quarantine.bytes()))?;
@@ -138,7 +138,7 @@ fn by_connection(connections: &BTreeMap<u32, Sum>, out: &mut dyn Write) -> std::
 
 fn verify(spool: &Spool, out: &mut dyn Write) -> anyhow::Result<u8> {
     let (mut all, mut damaged, mut missing) = (Sum::default(), 0_u64, 0);
-    let mut expected = *spool.position().borrow();
+    let mut expected = spool.position();
     let bar = progress("records read:");
     for read in spool.waiting() {
         bar.inc(1);

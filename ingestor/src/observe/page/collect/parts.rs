@@ -87,7 +87,7 @@ pub(super) fn channels(status: &Status, sample: &Sample, since: Option<&Sample>,
 }
 
 pub(super) fn spool(status: &Status, spool: &Spool, now: u64) -> SpoolRow {
-    let (records, position) = (spool.depth(), *spool.position().borrow());
+    let (records, position) = (spool.depth(), spool.position());
     let since = status.backlog.since(position).filter(|_| records > 0);
     SpoolRow {
         bytes: spool.bytes(),
