@@ -18,7 +18,7 @@ const SLOWER: u64 = 1;
 /// Source of the machine's time.
 #[derive(Clone, Debug, Default)]
 pub enum Wall {
-    /// The system's clock.
+    /// The system's clock as it is.
     #[default]
     System,
     /// The system's clock plus this many microseconds; for tests.

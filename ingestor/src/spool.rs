@@ -132,8 +132,8 @@ impl Spool {
         Ok(result)
     }
 
-    /// Returns the first sequence that is not settled yet. It waits for no lock: who reads it twice in one expression, while it is to be
-    /// moved, must not stop the daemon.
+    /// Returns the first sequence that is not settled yet. Takes no lock: a caller that reads it twice in one expression must not
+    /// deadlock with [`Spool::acknowledge`].
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)

@@ -18,7 +18,7 @@ const fn setting(key: &'static str, value: &'static str, default: &'static str, 
     Setting { key, value, default, help }
 }
 
-/// All settings.
+/// All settings of the daemon.
 pub const SETTINGS: [Setting; 30] = [
     setting(
         "channels",

@@ -204,7 +204,7 @@ mod tests {
     /// A component, its limit in seconds, and what makes it stand still.
     type Case = (Component, u64, fn(Observation) -> Observation);
 
-    /// An acknowledgement between a look's two reads of the position once waited for the first, and the second for it: for ever.
+    /// The two reads of the position in one observation once deadlocked with an acknowledgement between them.
     #[test]
     fn looking_stops_no_acknowledgement() {
         let folder = tempfile::TempDir::new().unwrap();
@@ -224,7 +224,7 @@ mod tests {
             looked.send("looked").unwrap();
         });
         for _ in 0..2 {
-            ended.recv_timeout(Duration::from_secs(60)).expect("both wait for each other");
+            ended.recv_timeout(Duration::from_secs(60)).expect("no deadlock");
         }
     }
 

@@ -19,7 +19,7 @@ pub enum PipelineError {
     /// The address for metrics and health is taken.
     #[error("cannot listen on {address}: {source}; stop what uses it or set --listen")]
     Listen {
-        /// The address.
+        /// The configured address of metrics and health.
         address: std::net::SocketAddr,
         /// Error of the system.
         source: std::io::Error,

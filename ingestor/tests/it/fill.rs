@@ -35,7 +35,7 @@ pub(crate) async fn miss(bench: &Bench, daemon: &Pipeline) {
     until("stored", || status.stored.get() > 4_500).await;
     bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(4) });
     until("lost", || status.losses.get() > 0).await;
-    bench.note_cut_off(daemon);
+    bench.note_undelivered(daemon);
     until("subscribed again", || bench.simulator.subscriptions() == 4).await;
 }
 
@@ -78,7 +78,7 @@ async fn a_gap_before_the_first_trade_is_filled() {
     until_async("captured", captured).await;
     bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(3) });
     until("lost", || status.losses.get() > 0).await;
-    bench.note_cut_off(&daemon);
+    bench.note_undelivered(&daemon);
     let items = bench.items().await;
     let before = items.iter().filter(|item| item["channel"].as_s().unwrap() == "live_trades_ethusd").count();
     eprintln!("{before} trades are stored before the gap");

@@ -87,16 +87,16 @@ pub(crate) struct Bench {
     pub(crate) proxy: Proxy,
     pub(crate) store: Client,
     pub(crate) seed: u64,
-    daemons: LastWords,
+    daemons: FailureReport,
     /// Frames that were sent to a connection which ended before they were received.
-    cut_off: AtomicU64,
+    undelivered: AtomicU64,
 }
 
-/// The daemons of a test that run within it. If the test fails they say how they were.
+/// The daemons that run within a test. Prints their counters and troubles if the test fails.
 #[derive(Default)]
-struct LastWords(std::sync::Mutex<Vec<Arc<Status>>>);
+struct FailureReport(std::sync::Mutex<Vec<Arc<Status>>>);
 
-impl Drop for LastWords {
+impl Drop for FailureReport {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
@@ -164,7 +164,15 @@ impl Bench {
         let proxy = Proxy::start(fault_proxy::config::Config::new(&engine, seed)).await.unwrap();
         let store = client(&engine).await;
         table::create(&store, "bitstamp-live").await.unwrap();
-        Bench { folder, simulator, proxy, store, seed, daemons: LastWords::default(), cut_off: AtomicU64::default() }
+        Bench {
+            folder,
+            simulator,
+            proxy,
+            store,
+            seed,
+            daemons: FailureReport::default(),
+            undelivered: AtomicU64::default(),
+        }
     }
 
     /// The daemon's settings; a test may change them. With `STORAGE=blocks` in the environment any test runs in block mode.
@@ -225,19 +233,19 @@ impl Bench {
             as u64
     }
 
-    /// Notes, while nothing is sent after a loss, what the connection that is lost did not deliver.
-    pub(crate) fn note_cut_off(&self, daemon: &Pipeline) {
-        let cut_off = self.sent().saturating_sub(daemon.status().received.get());
-        self.cut_off.store(cut_off, Ordering::Relaxed);
-        // Counting has paused it.
+    /// Counts the frames that a lost connection did not deliver. Nothing may be sent meanwhile.
+    pub(crate) fn note_undelivered(&self, daemon: &Pipeline) {
+        let undelivered = self.sent().saturating_sub(daemon.status().received.get());
+        self.undelivered.store(undelivered, Ordering::Relaxed);
+        // Reading the truth file pauses the simulator.
         self.simulator.resume();
     }
 
     /// Stops the flow and waits until the daemon has received everything that can arrive, and its spool is empty.
     pub(crate) async fn drain(&self, daemon: &Pipeline) {
-        let (sent, cut_off) = (self.sent(), self.cut_off.load(Ordering::Relaxed));
-        eprintln!("{sent} frames sent, {cut_off} of them to a connection that was lost");
-        let sent = sent - cut_off;
+        let (sent, undelivered) = (self.sent(), self.undelivered.load(Ordering::Relaxed));
+        eprintln!("{sent} frames sent, {undelivered} of them to a connection that was lost");
+        let sent = sent - undelivered;
         let (status, spool) = (daemon.status(), daemon.spool());
         let losses = status.losses.get();
         until("received", || {

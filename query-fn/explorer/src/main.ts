@@ -166,14 +166,14 @@ function restart(): void {
     tools.offerCount(session.mayCount);
 }
 
-/** Waits until the browser has drawn what is there; in a tab that nobody sees it draws nothing. */
+/** Waits for the first frame. A hidden tab draws none, so there it waits for nothing. */
 function drawn(): Promise<void> {
     if (document.hidden) return Promise.resolve();
     return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 }
 
 async function start(): Promise<void> {
-    // The name is seen before the page is put together.
+    // The first frame has the name; building the page would delay it.
     await drawn();
     document.querySelector('.loading')?.remove();
     document.body.append(...layOut({ picker, ranges, theme, daemon, status, readout, chart, strip, tools, download, events, order }));

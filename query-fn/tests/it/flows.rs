@@ -64,6 +64,7 @@ fn odd(frame: &str, random: &mut StdRng) -> String {
     let mut json: serde_json::Value = serde_json::from_str(frame).unwrap();
     let data = json["data"].as_object_mut().unwrap();
     match random.random_range(0..5) {
+        // Engines spell numbers below 10^-6 differently.
         0 => {
             drop(data.insert("new \"field\"".to_owned(), serde_json::json!([{ "a": null }, 0.001, true, "\u{e9},\n"])))
         }

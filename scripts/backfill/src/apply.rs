@@ -58,7 +58,7 @@ impl Writer {
     pub async fn apply(&self, changes: Vec<Change>) -> Result<Written, Error> {
         let batches: Vec<Vec<Change>> =
             changes.chunks(self.limiter.actions_in_call(BATCH)).map(<[Change]>::to_vec).collect();
-        // `calls` bounds them, over all pages: a bound here, of the calls that are free now, would hold as long as the page lasts.
+        // `calls` limits the calls of all pages together. A limit by the permits that are free now would slow the page down to its end.
         let all = batches.len().max(1);
         stream::iter(batches)
             .map(|batch| self.write(batch))

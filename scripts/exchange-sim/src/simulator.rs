@@ -35,7 +35,7 @@ pub enum StartError {
     /// The address is taken or not one of this machine.
     #[error("cannot listen on {address}: choose another with --listen")]
     Listen {
-        /// The address.
+        /// The configured address of the simulator.
         address: SocketAddr,
         /// Why.
         source: io::Error,

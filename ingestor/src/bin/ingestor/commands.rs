@@ -57,7 +57,7 @@ enum CommandError {
     /// No daemon answers at the address.
     #[error("no daemon at {address}: {reason}; start it, or say where it listens with --listen")]
     NoDaemon {
-        /// The address.
+        /// The address that was asked.
         address: std::net::SocketAddr,
         /// What happened instead.
         reason: String,
