@@ -2,7 +2,7 @@
 
 # The whole system on a simulated exchange, served on 127.0.0.1:8080
 demo *arguments:
-    cargo run --release -- demo {{arguments}}
+    cargo run -- demo {{arguments}}
 
 # All tests, as in README.md
 test *arguments:

@@ -205,7 +205,7 @@ async fn show(system: &System, channels: &[String], demo: bool, run_for: Option<
         };
         let now = Snapshot::take(&status, &spool, channels);
         if now.trouble.contains_key(&ingestor::observe::status::Component::Exchange) && !demo && !hinted {
-            say("without a network:  cargo run --release -- demo\n");
+            say("without a network:  cargo run -- demo\n");
             hinted = true;
             lines = 0;
         }
