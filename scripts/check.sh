@@ -42,9 +42,12 @@ rooms() {
         done
     done
 }
+rooms shared time number channel event frame attribute table key item block coverage
+rooms query-fn/codec item answer block json csv
 rooms ingestor clock backoff recent config spool observe exchange receive ledger store ship gap_fill pipeline
 rooms query-fn config range query http routes
 rooms query-fn/items form item expression audit store request change routes
+rooms scripts/fault-proxy size body mix call batch counts answer upstream allow budgets hollow config state fault proxy
 rooms scripts/exchange-sim clock model flow recording truth faults config broadcast state driver server simulator
 # Prices, amounts and ids never pass through a float.
 if git grep -nwE 'f(32|64)' -- 'shared/src/*.rs' 'query-fn/codec/src/*.rs' 'query-fn/items/src/*.rs'; then fail 'a float'; fi
@@ -75,11 +78,35 @@ if [ -n "${READERS:-}" ]; then READERS=$(realpath -m "$READERS"); export READERS
 test_command=$(sed -n 's/^\(cargo test .*\)$/\1/p' README.md | head -n 1)
 [ -n "$test_command" ] || fail 'README.md names no test command'
 echo "$test_command"
+$test_command --locked --no-run --quiet
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+beside=
+# Ends the infrastructure checks too, where the tests fail before them.
+clean_up() {
+    if [ -n "$beside" ]; then kill -- "-$beside" 2>/dev/null || true; fi
+    rm -rf "$scratch" "$scratch.infra"
+}
+trap clean_up EXIT
+# Most tests wait, and so do most checks of infra/: side by side.
+if [ -n "${CHECKERS:-}" ]; then
+    set -m
+    infra/check.sh >"$scratch.infra" 2>&1 </dev/null &
+    beside=$!
+    set +m
+fi
 TMPDIR=$scratch $test_command --locked
 left=$(ls -A "$scratch")
 [ -z "$left" ] || { find "$scratch" | head -n 30; fail "the tests left in the temporary folder: $(head -c 500 <<<"$left")"; }
+
+step 'infrastructure (begun beside the tests)'
+if [ -n "$beside" ]; then
+    wait "$beside" && rc=0 || rc=$?
+    beside=
+    cat "$scratch.infra"
+    [ "$rc" -eq 0 ] || fail infra/check.sh
+else
+    skip infrastructure 'CHECKERS names no folder for its checkers (CHECKERS=target/checkers installs 1.3 GB there, once)'
+fi
 
 # A part of the tests above.
 if [ -z "${CLIENTS:-}" ]; then
@@ -108,13 +135,6 @@ step 'Debian package'
 said=$(infra/check/package.sh "${CARGO_TARGET_DIR:-target}/debug/ingestor") || { printf '%s\n' "$said"; fail 'infra/check/package.sh'; }
 printf '%s\n' "$said"
 if grep -q '^SKIPPED' <<<"$said"; then skipped+=('parts of the package'); fi
-
-step infrastructure
-if [ -n "${CHECKERS:-}" ]; then
-    infra/check.sh
-else
-    skip infrastructure 'CHECKERS names no folder for its checkers (CHECKERS=target/checkers installs 1.3 GB there, once)'
-fi
 
 printf '\ncheck: all passed'
 [ ${#skipped[@]} -eq 0 ] || { printf '; skipped:'; printf ' %s;' "${skipped[@]}"; }

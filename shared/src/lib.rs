@@ -12,26 +12,26 @@ pub mod number;
 /// Channel names: family and market.
 pub mod channel;
 
-/// One text message of the WebSocket, taken apart by name.
-pub mod frame;
-
 /// What happened on a market: the part of a frame that is stored.
 pub mod event;
 
-/// The primary key of an event: a function of its content alone.
-pub mod key;
+/// One text message of the WebSocket, taken apart by name.
+pub mod frame;
 
 /// JSON values as DynamoDB attributes and back, exactly.
 pub mod attribute;
+
+/// The table and its index: names, keys, and whether a given table is one.
+pub mod table;
+
+/// The primary key of an event: a function of its content alone.
+pub mod key;
 
 /// One event as one item, and back.
 pub mod item;
 
 // Its documentation is the format of blocks.
 pub mod block;
-
-/// The table and its index: names, keys, and whether a given table is one.
-pub mod table;
 
 /// Which intervals of a channel's time are complete: records of the ledger, and their union.
 pub mod coverage;

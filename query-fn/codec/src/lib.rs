@@ -2,9 +2,9 @@
 //! function is compiled for speed, not for size.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
-pub mod answer;
-
 pub mod item;
+
+pub mod answer;
 
 pub mod block;
 

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{
-    answer::{index_arn, table_arn},
-    call::{Call, verb},
-};
+use crate::answer::{index_arn, table_arn};
+use crate::call::{Call, verb};
 
 /// The first action that the call needs and the list lacks, with the resource it is about.
 ///

@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::{answer::Resource, batch::WriteBatch, call::Call, size::write_units};
+use crate::answer::Resource;
+use crate::batch::WriteBatch;
+use crate::call::Call;
+use crate::size::write_units;
 
 /// Above this many partitions, those whose bucket is full again are forgotten.
 const REMEMBERED: usize = 50_000;

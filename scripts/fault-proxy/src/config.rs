@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{budgets::Budgets, mix::FaultProbabilities};
+use crate::budgets::Budgets;
+use crate::mix::FaultProbabilities;
 
 /// How a proxy is set up.
 #[derive(Clone, Debug)]

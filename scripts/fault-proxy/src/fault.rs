@@ -7,17 +7,15 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    answer::{self, Exception, Limit, Resource},
-    batch::{StatementBatch, WriteBatch, some_but_not_all, with_unprocessed},
-    body::{Answer, Cut, broken_off, whole},
-    call::{Access, Call},
-    config::Outage,
-    hollow,
-    mix::Fault,
-    state::Shared,
-    upstream::consumed_units,
-};
+use crate::answer::{self, Exception, Limit, Resource};
+use crate::batch::{StatementBatch, WriteBatch, some_but_not_all, with_unprocessed};
+use crate::body::{Answer, Cut, broken_off, whole};
+use crate::call::{Access, Call};
+use crate::config::Outage;
+use crate::hollow;
+use crate::mix::Fault;
+use crate::state::Shared;
+use crate::upstream::consumed_units;
 
 /// Decides what happens to one call and does it.
 pub(crate) async fn handle(shared: &Shared, call: Call) -> Result<Response<Answer>, Cut> {

@@ -6,11 +6,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::{
-    answer,
-    batch::{WriteBatch, with_unprocessed},
-    call::Call,
-};
+use crate::answer;
+use crate::batch::{WriteBatch, with_unprocessed};
+use crate::call::Call;
 
 /// 200 without a body (`content-length: 0`), as a proxy between client and service may answer.
 pub(crate) fn empty() -> Response<Bytes> {

@@ -8,17 +8,15 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    body::Cut,
-    budgets::{Budgets, TokenBuckets},
-    call::Call,
-    config::{Config, Outage},
-    counts::Counts,
-    fault::handle,
-    mix::{Fault, FaultProbabilities},
-    state::Shared,
-    upstream::Upstream,
-};
+use crate::body::Cut;
+use crate::budgets::{Budgets, TokenBuckets};
+use crate::call::Call;
+use crate::config::{Config, Outage};
+use crate::counts::Counts;
+use crate::fault::handle;
+use crate::mix::{Fault, FaultProbabilities};
+use crate::state::Shared;
+use crate::upstream::Upstream;
 
 /// Why a proxy does not start.
 #[derive(Debug, Error)]

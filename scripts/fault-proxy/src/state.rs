@@ -9,17 +9,15 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    allow,
-    answer::Resource,
-    batch::WriteBatch,
-    budgets::TokenBuckets,
-    call::Call,
-    config::{Config, Outage},
-    counts::Tally,
-    mix::{Dice, Fault, FaultProbabilities},
-    upstream::Upstream,
-};
+use crate::allow;
+use crate::answer::Resource;
+use crate::batch::WriteBatch;
+use crate::budgets::TokenBuckets;
+use crate::call::Call;
+use crate::config::{Config, Outage};
+use crate::counts::Tally;
+use crate::mix::{Dice, Fault, FaultProbabilities};
+use crate::upstream::Upstream;
 
 /// What all connections share.
 #[derive(Debug)]
