@@ -8,6 +8,7 @@ mod inject;
 /// Events that no flow makes.
 mod odd;
 pub(crate) mod peer;
+pub(crate) mod subscriptions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -19,19 +20,6 @@ use crate::broadcast::peer::{Out, Peer, Seat};
 use crate::clock::wall_micros;
 use crate::truth::writer::Writer;
 use crate::truth::{Kind, What};
-
-/// Subscriptions of one connection; one more closes it silently.
-const SUBSCRIPTIONS: usize = 1_024;
-
-/// What became of a request to subscribe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Subscription {
-    Acknowledged,
-    /// A fault swallowed it.
-    Withheld,
-    /// The limit is passed: the connection is to be closed silently.
-    TooMany,
-}
 
 /// Bounds of what may wait for one connection.
 #[derive(Debug, Clone, Copy)]
@@ -152,40 +140,6 @@ impl Broadcaster {
         self.control(id, text);
     }
 
-    /// Subscribes and acknowledges; the ack is on the wire before the first frame of the channel.
-    pub(crate) fn subscribe(&mut self, id: u64, channel: &str) -> Subscription {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.is_muted()) else {
-            return Subscription::Withheld;
-        };
-        if self.withhold_acks > 0 || peer.due.withhold_acks > 0 {
-            self.withhold_acks = self.withhold_acks.saturating_sub(1);
-            peer.due.withhold_acks = peer.due.withhold_acks.saturating_sub(1);
-            return Subscription::Withheld;
-        }
-        let is_new = !peer.channels.contains(channel);
-        if is_new && peer.channels.len() >= SUBSCRIPTIONS {
-            return Subscription::TooMany;
-        }
-        let ack = format!(r#"{{"event":"bts:subscription_succeeded","channel":"{channel}","data":{{}}}}"#);
-        peer.push(Out::Control(ack.into()), self.limits.bytes);
-        if is_new {
-            peer.channels.insert(channel.to_owned());
-            self.routes.entry(channel.to_owned()).or_default().push(id);
-            self.truth.change(id, wall_micros(), What::Subscribed(channel.to_owned()), None);
-        }
-        Subscription::Acknowledged
-    }
-
-    pub(crate) fn unsubscribe(&mut self, id: u64, channel: &str) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let ack = format!(r#"{{"event":"bts:unsubscription_succeeded","channel":"{channel}","data":{{}}}}"#);
-        peer.push(Out::Control(ack.into()), self.limits.bytes);
-        if peer.channels.remove(channel) {
-            self.unroute(id, channel);
-            self.truth.change(id, wall_micros(), What::Unsubscribed(channel.to_owned()), None);
-        }
-    }
-
     /// Sends a generated frame to the subscribers of its channel, with the faults they are due.
     pub(crate) fn dispatch(&mut self, channel: &str, text: String, at: u64) {
         self.emitted += 1;
@@ -236,15 +190,6 @@ impl Broadcaster {
                 && peer.push(Out::Data(held.clone()), self.limits.bytes)
             {
                 self.truth.frame(wall_micros(), Kind::Reordered, &[*id], held.as_bytes(), true);
-            }
-        }
-    }
-
-    fn unroute(&mut self, id: u64, channel: &str) {
-        if let Some(ids) = self.routes.get_mut(channel) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.routes.remove(channel);
             }
         }
     }

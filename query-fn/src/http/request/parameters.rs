@@ -2,13 +2,12 @@
 
 use axum::{extract::Query, http::Uri};
 
-use super::times::{self, Edge};
 use crate::http::problem::{Fault, Problem};
 use crate::http::render::Format;
 use crate::http::token::InvalidToken;
-use crate::range::{self, END_OF_TIME, Order, Range, Subject};
 
 mod channels;
+mod range;
 mod tail;
 
 /// The largest `limit`, in events; a page also ends at 1 MB.
@@ -25,8 +24,6 @@ const MAX_ID_DIGITS: usize = 38;
 /// The values of `interval` of `/candles` and their lengths in microseconds.
 pub const INTERVALS: [(&str, u64); 5] =
     [("1s", 1_000_000), ("1m", 60_000_000), ("5m", 300_000_000), ("1h", 3_600_000_000), ("1d", 86_400_000_000)];
-
-const TIMES: [&str; 3] = ["from", "to", "before"];
 
 /// The parameters that are not taken yet, and the faults found so far.
 pub struct Parameters {
@@ -92,54 +89,6 @@ impl Parameters {
         match id.trim_start_matches('0') {
             "" => "0".to_owned(),
             digits => digits.to_owned(),
-        }
-    }
-
-    /// Takes `from`, and `to` (inclusive) or `before` (exclusive), as an ascending range of `subject`.
-    pub fn range(&mut self, subject: Subject) -> Range {
-        let faults = self.faults.len();
-        let said: Vec<_> = TIMES.iter().map(|name| self.given(name).unwrap_or_default()).collect();
-        let is_relative = said.iter().any(|text| times::is_relative(text));
-        if said.iter().skip(1).all(|text| !text.is_empty()) {
-            self.fault("before", "given beside `to`; one of them ends the range".to_owned());
-        }
-        let from = self.time("from", Edge::First).unwrap_or(0);
-        let to = self.time("to", Edge::Last);
-        let before = self.time("before", Edge::First);
-        if before == Some(0) {
-            self.fault("before", "there is no time before 1970-01-01".to_owned());
-        }
-        let to = before.map(|before| before.saturating_sub(1)).or(to).unwrap_or(END_OF_TIME);
-        if from > to && self.faults.len() == faults {
-            self.fault("from", format!("{from} is after the range's end, {to}"));
-        }
-        Range { subject, from, to, order: Order::Ascending, said: is_relative.then(|| said.join("\n")) }
-    }
-
-    fn given(&self, name: &str) -> Option<String> {
-        self.given.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone())
-    }
-
-    /// Takes a time, microseconds since the Unix epoch.
-    fn time(&mut self, name: &str, edge: Edge) -> Option<u64> {
-        let text = self.take(name)?;
-        match times::read(&text, edge, range::now()) {
-            Ok(time) if time <= END_OF_TIME => return Some(time),
-            Ok(time) => self.fault(name, format!("{time} is after the year 9999; microseconds are expected")),
-            Err(reason) => self.fault(name, reason),
-        }
-        None
-    }
-
-    /// Takes `order`, ascending by default.
-    pub fn order(&mut self) -> Order {
-        match self.take("order").as_deref() {
-            None | Some("asc") => Order::Ascending,
-            Some("desc") => Order::Descending,
-            Some(other) => {
-                self.fault("order", format!("`{other}` is neither asc nor desc"));
-                Order::Ascending
-            }
         }
     }
 

@@ -2,8 +2,6 @@
 
 use futures_util::{StreamExt, stream};
 use rust_decimal::Decimal;
-use shared::table::{CHANNEL, EVENT};
-use smol_str::SmolStr;
 use std::collections::VecDeque;
 use tokio::{task::yield_now, time::Instant};
 
@@ -13,7 +11,11 @@ use super::{Page, Row, copies, doubles, rest};
 use crate::config::MOST_BYTES;
 use crate::query::reader::AT_ONCE;
 use crate::query::store::{Store, StoreError};
-use crate::range::{Order, Position, Range, Subject};
+use crate::range::{Position, Range};
+
+mod order;
+
+use order::MOST_ROUNDS;
 
 /// Reads a range page by page, and keeps what it has read beyond a page.
 pub struct Feed {
@@ -34,13 +36,6 @@ pub struct Feed {
 fn lookahead(limit: usize) -> usize {
     limit.clamp(8, 48)
 }
-
-/// The most Querys for blocks of one channel in a page of an order, each for twice as many as the one before: at a block a second about an
-/// hour.
-const MOST_ROUNDS: usize = 12;
-/// The first and the last event of an order.
-const FIRST: &str = "order_created";
-const LAST: &str = "order_deleted";
 
 /// What is to be done next for a page.
 enum Step {
@@ -65,15 +60,6 @@ impl Feed {
             ready: VecDeque::new(),
             doubles: 0,
         }
-    }
-
-    /// Returns a feed of the events of an order, as items and in the blocks of these channels. A page reads a bounded number of blocks, so it
-    /// may be empty although there is more.
-    #[must_use]
-    pub fn of_order(range: &Range, after: Option<Position>, channels: &[String]) -> Feed {
-        let mut feed = Feed::new(range, after);
-        feed.blocks = channels.iter().map(|channel| Blocks::of_order(&feed.range, channel)).collect();
-        feed
     }
 
     /// Reads the next page: at most `limit` events, what one Query for items returns (1 MB), or about as many as fit into an answer.
@@ -132,39 +118,6 @@ impl Feed {
     pub fn units(&self) -> Option<Decimal> {
         let all = self.blocks.iter().map(|blocks| blocks.units).chain([self.singles.units]);
         all.sum()
-    }
-
-    fn is_of_order(&self) -> bool {
-        matches!(self.range.subject, Subject::Order(_))
-    }
-
-    /// Returns the position behind everything before the frontier.
-    fn reached(&self) -> Option<Position> {
-        let rank = self.frontier()?;
-        let (time, received_at) = match self.range.order {
-            Order::Ascending => (rank.checked_sub(1)?, u64::MAX),
-            Order::Descending => ((u64::MAX - rank).checked_add(1)?, 0),
-        };
-        Some(Position { time, received_at, id: SmolStr::default(), sort: SmolStr::default() })
-    }
-
-    /// Leaves out the blocks of channels that cannot have the order, once one is known that has it.
-    fn narrow(&mut self) {
-        let channel = self.pool.iter().chain(&self.ready).find_map(|row| row.item.text(CHANNEL));
-        if let Some(channel) = channel {
-            self.blocks.retain(|blocks| blocks.is_of(channel));
-        }
-    }
-
-    /// Reads no further blocks once the end of the order is among certain rows.
-    fn stop_behind(&mut self, certain: &[Row]) {
-        let end = match self.range.order {
-            Order::Ascending => LAST,
-            Order::Descending => FIRST,
-        };
-        if certain.iter().any(|row| row.item.text(EVENT) == Some(end)) {
-            self.blocks.iter_mut().for_each(Blocks::stop);
-        }
     }
 
     /// Returns true if nothing is left to read.

@@ -8,18 +8,20 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until, timeout, timeout_at};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::broadcast::Subscription;
 use crate::broadcast::peer::{Command, Out, Seat};
+use crate::broadcast::subscriptions::Subscription;
 use crate::server::websocket::{HEARTBEAT, Request, understand};
 use crate::state::Exchange;
+
+mod farewell;
 
 /// The longest client message; a longer one closes the connection with 1009.
 const LONGEST_MESSAGE: usize = 512;
@@ -27,10 +29,6 @@ const LONGEST_MESSAGE: usize = 512;
 const BATCH: usize = 64;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the client has to answer a close frame.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// How long the client has at shutdown to take what is still queued.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a connection ended; stands in the truth file unless the broadcaster had its own reason.
 type Reason = &'static str;
@@ -207,38 +205,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// At shutdown: what is queued still goes out, then the connection is closed in order.
-    async fn drain(&mut self) -> Reason {
-        self.seat.queue.close();
-        let deadline = Instant::now() + DRAIN;
-        while self.seat.queue.recv_many(&mut self.batch, BATCH).await > 0 {
-            match timeout_at(deadline, self.send_batch()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return reason,
-                Err(_) => return "shutdown with a slow client",
-            }
-        }
-        self.close(CloseCode::Away, "shutdown", "shutdown").await
-    }
-
-    /// Sends a close frame, and reads on until the client has closed too: a socket dropped with unread data would
-    /// take the close frame with it.
-    async fn close(&mut self, code: CloseCode, text: &'static str, reason: Reason) -> Reason {
-        let frame = CloseFrame { code, reason: text.into() };
-        let farewell = async {
-            let closed = self.socket.close(Some(frame)).await;
-            let stream = self.socket.get_mut();
-            let mut rest = [0; 1_024];
-            if closed.is_ok() && stream.shutdown().await.is_ok() {
-                while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
-            }
-        };
-        if timeout(FAREWELL, farewell).await.is_err() {
-            tracing::debug!(connection = self.seat.id, "the client did not close in time");
-        }
-        reason
     }
 }
 
