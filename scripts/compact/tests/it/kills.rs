@@ -1,0 +1,53 @@
+//! The program is killed at seeded moments, and each time given the same command again.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::support::{Contents, Desk, assert_nothing_missing, ended, is_block, number, orders};
+
+/// Gives a command until it ends by itself; kills it at least `kills` times before.
+async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents, random: &mut StdRng) {
+    let (mut killed, begin) = (0, Instant::now());
+    // The time from start to kill is drawn so that the work is spread over the kills, whatever the machine's speed.
+    let mut longest = Duration::from_millis(number("COMPACT_KILL_MS", 600));
+    loop {
+        let mut child = desk.start_at(&desk.endpoint, command);
+        let wait = longest.mul_f64(random.random_range(0.1..1.0));
+        tokio::time::sleep(wait).await;
+        if killed < kills {
+            if child.try_wait().unwrap().is_some() {
+                let ended = ended(child.wait_with_output().unwrap());
+                panic!("{command}: it ended before kill {}, in {:?} (COMPACT_KILL_MS): {ended:?}", killed + 1, begin.elapsed());
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+            assert_nothing_missing(before, &desk.contents().await, &format!("{command}, kill {killed} after {wait:?}"));
+            if killed == kills {
+                longest = Duration::ZERO;
+            }
+            continue;
+        }
+        let ended = tokio::task::spawn_blocking(move || ended(child.wait_with_output().unwrap())).await.unwrap();
+        println!("{command}: {kills} kills, {:.1} s in all\n{}", begin.elapsed().as_secs_f64(), ended.out);
+        ended.assert_code(0);
+        return;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_nothing_is_missing_and_the_table_comes_back() {
+    let (seed, count) = (number("COMPACT_SEED", 5), number("COMPACT_EVENTS", 9_000));
+    println!("seed {seed}, {count} events");
+    let kills = usize::try_from(number("COMPACT_KILLS", 10)).unwrap();
+    let mut random = StdRng::seed_from_u64(seed);
+    let desk = Desk::new().await;
+    desk.put(&orders(usize::try_from(count).unwrap(), seed)).await;
+    let before = desk.contents().await;
+    until_done(&desk, "run live_orders_* --force", kills, &before, &mut random).await;
+    let packed = desk.contents().await;
+    assert!(packed.values().all(|item| is_block(item) || item["channel"].as_s().unwrap() == "_channels"));
+    until_done(&desk, "expand live_orders_* --force", kills, &before, &mut random).await;
+    assert!(desk.contents().await == before, "not the table that it was");
+}
