@@ -1,11 +1,7 @@
 //! Finds the channels that the arguments mean.
 
 use backfill::error::Error;
-use shared::{
-    block::stored::has_blocks,
-    coverage::CHANNELS,
-    table::MICROTIMESTAMP,
-};
+use shared::{block::stored::has_blocks, coverage::CHANNELS, table::MICROTIMESTAMP};
 
 use crate::{events::all, store::Store};
 

@@ -142,7 +142,9 @@ impl Book {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
         if lock.try_lock().is_err() {
             let path = path.display();
-            return Err(Error::Guard(format!("another process has the checkpoint {path}; wait for it or name another file with --checkpoint")));
+            return Err(Error::Guard(format!(
+                "another process has the checkpoint {path}; wait for it or name another file with --checkpoint"
+            )));
         }
         let found = if restart { None } else { read_file(path)? };
         let problem = |problem| Error::Checkpoint { place: path.display().to_string(), problem };

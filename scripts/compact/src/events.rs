@@ -6,6 +6,10 @@ use shared::item::Item;
 
 use crate::store::{Store, Wanted};
 
+/// Items of a page at most. About a megabyte of order events, DynamoDB's own limit; the embedded engine reads the rest of the range for each page
+/// that has none.
+const PAGE: i32 = 2_000;
+
 /// The pages of a channel's items from `from` through `to`, microseconds since the Unix epoch by the exchange's clock.
 pub fn pages<'a>(
     store: &'a Store,
@@ -16,7 +20,7 @@ pub fn pages<'a>(
     let begin = (from <= to).then_some(None);
     stream::try_unfold(begin, move |after| async move {
         let Some(after) = after else { return Ok(None) };
-        let page = store.query(channel, (from, to), Wanted { after, ..Wanted::default() }).await?;
+        let page = store.query(channel, (from, to), Wanted { after, limit: Some(PAGE), last_first: false }).await?;
         Ok(Some((page.items, page.next.map(Some))))
     })
 }

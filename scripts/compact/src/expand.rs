@@ -150,7 +150,8 @@ async fn one_block(transfer: &Transfer<'_>, listed: &Item) -> Result<Outcome, Er
         .await?;
     let count = conflicts.iter().filter(|conflict| **conflict).count();
     if count > 0 {
-        let why = named(&format!("{count} of its events have another item under their key; it stays beside its events"));
+        let why =
+            named(&format!("{count} of its events have another item under their key; it stays beside its events"));
         return Ok(Outcome::Conflicts(count as u64, why));
     }
     if !are_there(transfer, &events).await? {
@@ -174,5 +175,7 @@ async fn are_there(transfer: &Transfer<'_>, events: &[Item]) -> Result<bool, Err
     for item in &found {
         by_key.entry(sort(item)).or_default().push(item);
     }
-    Ok(events.iter().all(|event| by_key.get(&sort(event)).is_some_and(|items| items.iter().any(|item| same(item, event)))))
+    Ok(events
+        .iter()
+        .all(|event| by_key.get(&sort(event)).is_some_and(|items| items.iter().any(|item| same(item, event)))))
 }

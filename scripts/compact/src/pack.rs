@@ -152,8 +152,12 @@ impl Packer {
             return Some(Packed { block, events });
         }
         let count = events.len();
-        let exact: Vec<Item> =
-            events.into_iter().zip(decoded).filter(|(event, decoded)| event == decoded).map(|(event, _)| event).collect();
+        let exact: Vec<Item> = events
+            .into_iter()
+            .zip(decoded)
+            .filter(|(event, decoded)| event == decoded)
+            .map(|(event, _)| event)
+            .collect();
         self.tally.singles.codec += (count - exact.len()) as u64;
         let mut block = OpenBlock::new(&self.channel, WRITER, sequence);
         let mut kept = Vec::with_capacity(exact.len());

@@ -11,7 +11,10 @@ use aws_sdk_dynamodb::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::{batch_get_item::BatchGetItemOutput, delete_item::DeleteItemError, put_item::PutItemError},
-    types::{AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{
+        AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
+        ReturnValuesOnConditionCheckFailure,
+    },
 };
 use backfill::{
     error::Error,
@@ -161,7 +164,8 @@ impl Store {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let (answer, _) = self.call("Query", Kind::Read, 1, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
+        let (answer, _) =
+            self.call("Query", Kind::Read, 1, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
         let output = answer.map_err(unconditional("Query"))?;
         Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key })
     }
@@ -175,7 +179,8 @@ impl Store {
             let get = self.client.get_item().table_name(&self.table).consistent_read(true);
             get.set_key(Some(key.clone())).return_consumed_capacity(ReturnConsumedCapacity::Total).send()
         };
-        let (answer, _) = self.call("GetItem", Kind::Read, 1, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
+        let (answer, _) =
+            self.call("GetItem", Kind::Read, 1, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
         Ok(answer.map_err(unconditional("GetItem"))?.item.filter(|item| !item.is_empty()))
     }
 
@@ -231,7 +236,8 @@ impl Store {
             put.return_consumed_capacity(ReturnConsumedCapacity::Total).send()
         };
         let size = kilobytes(item);
-        let answer = self.call("PutItem", Kind::Write, size, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
+        let answer =
+            self.call("PutItem", Kind::Write, size, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
         let outcome = answer.0.map(|_| None).map_err(|error| match error {
             PutItemError::ConditionalCheckFailedException(failed) => failed.item.filter(|item| !item.is_empty()),
             _ => None,
@@ -259,8 +265,9 @@ impl Store {
                 .send()
         };
         let size = kilobytes(item);
-        let answer =
-            self.call("DeleteItem", Kind::Write, size, |output| units_of(output.consumed_capacity.as_ref()), call).await?;
+        let answer = self
+            .call("DeleteItem", Kind::Write, size, |output| units_of(output.consumed_capacity.as_ref()), call)
+            .await?;
         let outcome = answer.0.map(|output| output.attributes.filter(|item| !item.is_empty()));
         let outcome = outcome.map_err(|error| match error {
             DeleteItemError::ConditionalCheckFailedException(failed) => failed.item.filter(|item| !item.is_empty()),
@@ -306,7 +313,9 @@ impl Store {
                     }
                     None => Class::Transient("an answer without its consumed capacity".to_owned()),
                 },
-                Err(SdkError::ServiceError(failed)) if failed.err().code() == Some("ConditionalCheckFailedException") => {
+                Err(SdkError::ServiceError(failed))
+                    if failed.err().code() == Some("ConditionalCheckFailedException") =>
+                {
                     limiter.settle(reservation, actions, charged, 0.0);
                     self.note(kind, charged);
                     return Ok((Err(failed.into_err()), first));

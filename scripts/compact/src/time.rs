@@ -29,7 +29,8 @@ pub fn now() -> u64 {
 /// A text that says what is wrong and what is expected.
 pub fn parse(text: &str, end: End, now: u64) -> Result<u64, String> {
     if let Some(before) = text.strip_prefix('-') {
-        return relative(before, now).ok_or_else(|| format!("`{text}` is no time before now: -90s, -15m, -36h, -7d, -2w"));
+        return relative(before, now)
+            .ok_or_else(|| format!("`{text}` is no time before now: -90s, -15m, -36h, -7d, -2w"));
     }
     if is_day(text) {
         let begin: Micros = format!("{text}T00:00:00Z").parse().map_err(|_| format!("`{text}` is no day"))?;

@@ -88,11 +88,8 @@ impl Transfer<'_> {
     /// As [`Transfer::write`].
     pub async fn settle(&self, channel: &str, packed: Packed, fresh: bool) -> Result<(), Error> {
         let Packed { block, events } = packed;
-        let fates: Vec<Fate> = stream::iter(&events)
-            .map(|event| self.delete(event, fresh))
-            .buffered(AHEAD)
-            .try_collect()
-            .await?;
+        let fates: Vec<Fate> =
+            stream::iter(&events).map(|event| self.delete(event, fresh)).buffered(AHEAD).try_collect().await?;
         let changed = fates.iter().filter(|fate| **fate == Fate::Changed).count() as u64;
         let rest: Vec<Item> =
             events.into_iter().zip(fates).filter(|(_, fate)| *fate == Fate::Moved).map(|(event, _)| event).collect();

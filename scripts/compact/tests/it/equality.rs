@@ -114,7 +114,8 @@ async fn a_second_run_finds_nothing_to_do_and_a_range_is_kept() {
     let desk = Desk::new().await;
     desk.put(&crate::support::orders(1_500, 4)).await;
     let before = desk.contents().await;
-    let times: Vec<u64> = before.values().map(|item| item["nmicrotimestamp"].as_n().unwrap().parse().unwrap()).collect();
+    let times: Vec<u64> =
+        before.values().map(|item| item["nmicrotimestamp"].as_n().unwrap().parse().unwrap()).collect();
     let middle = times.iter().max().unwrap() - 5_000_000;
     let half = format!("run live_orders_btcusd --to {middle} --force --json");
     let first = desk.run(&half).await.assert_code(0).json();

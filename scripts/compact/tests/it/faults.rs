@@ -30,7 +30,11 @@ async fn faults_change_nothing_but_the_time() {
     config.slow_limit = Duration::from_millis(50);
     let proxy = Proxy::start(config).await.unwrap();
     desk.run_at(&proxy.url(), "run live_orders_* --force --max-wcu 100000").await.assert_code(0);
-    assert_eq!(in_blocks(&desk.contents().await).len(), 3_000, "an answer that was lost is no deletion by somebody else");
+    assert_eq!(
+        in_blocks(&desk.contents().await).len(),
+        3_000,
+        "an answer that was lost is no deletion by somebody else"
+    );
     desk.run_at(&proxy.url(), "expand live_orders_* --force").await.assert_code(0);
     assert!(desk.contents().await == before);
     let counts = proxy.counts();

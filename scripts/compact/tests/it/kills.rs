@@ -9,8 +9,7 @@ use crate::support::{Contents, Desk, assert_nothing_missing, ended, is_block, nu
 /// Gives a command until it ends by itself; kills it at least `kills` times before.
 async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents, random: &mut StdRng) {
     let (mut killed, begin) = (0, Instant::now());
-    // The time from start to kill is drawn so that the work is spread over the kills, whatever the machine's speed.
-    let mut longest = Duration::from_millis(number("COMPACT_KILL_MS", 600));
+    let mut longest = Duration::from_millis(number("COMPACT_KILL_MS", 2_000));
     loop {
         let mut child = desk.start_at(&desk.endpoint, command);
         let wait = longest.mul_f64(random.random_range(0.1..1.0));
@@ -18,7 +17,11 @@ async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents,
         if killed < kills {
             if child.try_wait().unwrap().is_some() {
                 let ended = ended(child.wait_with_output().unwrap());
-                panic!("{command}: it ended before kill {}, in {:?} (COMPACT_KILL_MS): {ended:?}", killed + 1, begin.elapsed());
+                panic!(
+                    "{command}: it ended before kill {}, in {:?} (COMPACT_KILL_MS): {ended:?}",
+                    killed + 1,
+                    begin.elapsed()
+                );
             }
             child.kill().unwrap();
             child.wait().unwrap();
@@ -45,9 +48,12 @@ async fn killed_at_any_moment_nothing_is_missing_and_the_table_comes_back() {
     let desk = Desk::new().await;
     desk.put(&orders(usize::try_from(count).unwrap(), seed)).await;
     let before = desk.contents().await;
-    until_done(&desk, "run live_orders_* --force", kills, &before, &mut random).await;
+    // The rate spreads the work over the kills, however fast the machine is: two units an event, 20 s at least.
+    let rate = count / 10;
+    let command = |name: &str| format!("{name} live_orders_* --force --max-wcu {rate}");
+    until_done(&desk, &command("run"), kills, &before, &mut random).await;
     let packed = desk.contents().await;
     assert!(packed.values().all(|item| is_block(item) || item["channel"].as_s().unwrap() == "_channels"));
-    until_done(&desk, "expand live_orders_* --force", kills, &before, &mut random).await;
+    until_done(&desk, &command("expand"), kills, &before, &mut random).await;
     assert!(desk.contents().await == before, "not the table that it was");
 }
