@@ -4,23 +4,23 @@ use aws_sdk_dynamodb::Client;
 use backfill::{error::Error, progress::as_f64, table_info::recovery};
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use shared::item::{self, Item};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::PlanArgs,
     channels::matching,
     events::pages,
-    pack::{Packed, Packer},
+    pack::Packer,
     start::{open, outermost, range},
     store::Store,
 };
 
+mod sums;
+
+use sums::Sums;
+
 /// Length of a place that a sample looks at, microseconds: that of the longest block.
 const WINDOW: u64 = shared::block::stored::SPAN;
-/// What DynamoDB adds to each item, in the table and in the index, bytes.
-/// Source: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
-const OVERHEAD: usize = 100;
 /// Write units a second that a partition of the index takes.
 /// Source: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
 const PARTITION_UNITS: f64 = 1000.0;
@@ -87,59 +87,6 @@ pub struct ChannelPlan {
     sums: Sums,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Sums {
-    events: f64,
-    singles: f64,
-    moved: f64,
-    blocks: f64,
-    /// Bytes of all events as the index returns them.
-    read_bytes: f64,
-    /// Units of the moved events.
-    item_units: f64,
-    block_units: f64,
-    block_reads: f64,
-    /// Of the moved events, with the overhead, once.
-    item_bytes: f64,
-    block_bytes: f64,
-}
-
-impl Sums {
-    fn note_read(&mut self, item: &Item) {
-        self.events += 1.0;
-        self.read_bytes += count(item::size(item));
-    }
-
-    fn note_block(&mut self, packed: &Packed) {
-        self.blocks += 1.0;
-        self.moved += count(packed.events.len());
-        for event in &packed.events {
-            self.item_units += as_f64(item::write_units(event));
-            self.item_bytes += count(item::size(event) + OVERHEAD);
-        }
-        let attributes = packed.block.to_attributes();
-        let size = item::size(&attributes);
-        self.block_units += as_f64(item::write_units(&attributes));
-        self.block_reads += count(size.div_ceil(4096));
-        self.block_bytes += count(size + OVERHEAD);
-    }
-
-    fn scaled(self, factor: f64) -> Sums {
-        Sums {
-            events: self.events * factor,
-            singles: self.singles * factor,
-            moved: self.moved * factor,
-            blocks: self.blocks * factor,
-            read_bytes: self.read_bytes * factor,
-            item_units: self.item_units * factor,
-            block_units: self.block_units * factor,
-            block_reads: self.block_reads * factor,
-            item_bytes: self.item_bytes * factor,
-            block_bytes: self.block_bytes * factor,
-        }
-    }
-}
-
 /// Reads a sample or everything; changes nothing.
 ///
 /// # Errors
@@ -191,23 +138,6 @@ async fn packed(store: &Store, name: &str, (from, to): (u64, u64)) -> Result<Sum
     Ok(sums)
 }
 
-impl Sums {
-    fn and(self, other: Sums) -> Sums {
-        Sums {
-            events: self.events + other.events,
-            singles: self.singles + other.singles,
-            moved: self.moved + other.moved,
-            blocks: self.blocks + other.blocks,
-            read_bytes: self.read_bytes + other.read_bytes,
-            item_units: self.item_units + other.item_units,
-            block_units: self.block_units + other.block_units,
-            block_reads: self.block_reads + other.block_reads,
-            item_bytes: self.item_bytes + other.item_bytes,
-            block_bytes: self.block_bytes + other.block_bytes,
-        }
-    }
-}
-
 fn report(
     args: &PlanArgs,
     (from, to): (u64, u64),
@@ -246,8 +176,4 @@ fn report(
         read_units_of_plan,
         channels,
     }
-}
-
-fn count(number: usize) -> f64 {
-    as_f64(number as u64)
 }

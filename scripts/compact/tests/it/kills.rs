@@ -40,6 +40,26 @@ async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_ends_it_in_order_and_the_same_command_goes_on() {
+    let desk = Desk::new().await;
+    desk.put(&orders(3_000, 15)).await;
+    let before = desk.contents().await;
+    let child = desk.start_at(&desk.endpoint, "run * --force --json --max-wcu 1000");
+    let checkpoint = desk.path(&format!("compact-{}.run.json", desk.table));
+    while !checkpoint.try_exists().unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let interrupted = tokio::task::spawn_blocking(move || ended(child.wait_with_output().unwrap())).await.unwrap();
+    assert!(interrupted.assert_code(130).err.contains("the same command goes on"));
+    assert_nothing_missing(&before, &desk.contents().await, "interrupted");
+    let report = desk.run("run * --force --json --max-wcu 1000000").await.assert_code(0).json();
+    assert_eq!(report["resumed"].as_bool(), Some(true));
+    assert_eq!(report["totals"]["moved"].as_u64(), Some(3_000), "over both processes: {report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_nothing_is_missing_and_the_table_comes_back() {
     let (seed, count) = (number("COMPACT_SEED", 5), number("COMPACT_EVENTS", 9_000));
     println!("seed {seed}, {count} events");
