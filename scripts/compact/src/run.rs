@@ -84,7 +84,10 @@ pub async fn run(
 async fn one_channel(transfer: &Transfer<'_>, name: &str, state: &State) -> Result<(), Error> {
     let Transfer { store, book, .. } = transfer;
     for open in book.channel(name).open {
-        transfer.resume(name, open).await?;
+        // One that replaces another is settled with it.
+        if book.channel(name).open.contains(&open) {
+            transfer.resume(name, open).await?;
+        }
     }
     let channel = book.channel(name);
     if channel.done {
