@@ -6,8 +6,8 @@
 #   target/packages/bitstamp-live_ARCH.deb      the daemon, amd64 and arm64
 #
 # Options:
-#   --only PART     function (both), or a Debian architecture: amd64, arm64; or the program of a migration: backfill-amd64, backfill-arm64,
-#                   target/TRIPLE/release/backfill, which is not among the above
+#   --only PART     function (both), or a Debian architecture: amd64, arm64; or a program that is not among the above:
+#                   backfill-amd64, backfill-arm64, compact-amd64, compact-arm64, as target/TRIPLE/release/PROGRAM
 #   --dry-run       prints the commands
 #
 # Examples:
@@ -33,8 +33,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $only in
-    '' | function | amd64 | arm64 | backfill-amd64 | backfill-arm64) ;;
-    *) echo "build.sh: --only $only: function, amd64, arm64, backfill-amd64 or backfill-arm64" >&2; exit 2 ;;
+    '' | function | amd64 | arm64 | backfill-amd64 | backfill-arm64 | compact-amd64 | compact-arm64) ;;
+    *) echo "build.sh: --only $only: function, amd64, arm64, or backfill or compact with -amd64 or -arm64" >&2; exit 2 ;;
 esac
 
 run() {
@@ -95,10 +95,12 @@ compile() { # program, architecture
     fi
 }
 for architecture in amd64 arm64; do
-    if [ "$only" = "backfill-$architecture" ]; then
-        compile backfill "$architecture"
-        made "$target/$(triple "$architecture")/release/backfill"
-    fi
+    for program in backfill compact; do
+        if [ "$only" = "$program-$architecture" ]; then
+            compile "$program" "$architecture"
+            made "$target/$(triple "$architecture")/release/$program"
+        fi
+    done
     wanted "$architecture" || continue
     need cargo-deb scripts/build-tools.sh
     compile ingestor "$architecture"

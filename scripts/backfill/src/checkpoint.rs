@@ -210,11 +210,11 @@ pub fn read_file(path: &Path) -> Result<Option<String>, Error> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_file(path: &Path, state: &State) -> Result<(), Error> {
+pub fn write_file(path: &Path, state: &Value) -> Result<(), Error> {
     let failed = |source| Error::File { doing: "write", path: path.to_owned(), source };
     let beside = path.with_extension("new");
     let mut file = File::create(&beside).map_err(failed)?;
-    file.write_all(state.to_json().to_string().as_bytes()).map_err(failed)?;
+    file.write_all(state.to_string().as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -309,8 +309,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.json");
         assert_eq!(read_file(&path).unwrap(), None);
-        write_file(&path, &State::new(job(), 1)).unwrap();
-        write_file(&path, &State::new(job(), 2)).unwrap();
+        write_file(&path, &State::new(job(), 1).to_json()).unwrap();
+        write_file(&path, &State::new(job(), 2).to_json()).unwrap();
         let read = State::from_json(&read_file(&path).unwrap().unwrap(), &job()).unwrap();
         assert_eq!(read.positions.len(), 2);
         remove_file(&path).unwrap();

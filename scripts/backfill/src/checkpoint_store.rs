@@ -78,7 +78,7 @@ impl<'a> CheckpointStore<'a> {
     /// When it cannot be written.
     pub async fn save(&self, state: &State) -> Result<(), Error> {
         if !self.args.checkpoint_item {
-            return tokio::task::block_in_place(|| write_file(&self.args.checkpoint_file(), state));
+            return tokio::task::block_in_place(|| write_file(&self.args.checkpoint_file(), &state.to_json()));
         }
         let text = AttributeValue::S(state.to_json().to_string());
         let call = || {

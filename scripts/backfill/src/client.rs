@@ -17,18 +17,23 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A client without retries of its own: `retry` and `apply` are the one policy.
 pub async fn connect(args: &JobArgs) -> Client {
+    connect_to(args.endpoint_url.as_deref(), args.region.as_deref()).await
+}
+
+/// As [`connect`], for a program with arguments of its own: the endpoint and the region, where they are given.
+pub async fn connect_to(endpoint: Option<&str>, region: Option<&str>) -> Client {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(timeouts);
-    if let Some(region) = &args.region {
-        loader = loader.region(Region::new(region.clone()));
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
     }
-    if let Some(endpoint) = &args.endpoint_url {
+    if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
         if is_local(endpoint) && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
             // Engines on this machine check no signature, but the SDK wants to sign.
             loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "local"));
-            loader = loader.region(Region::new(args.region.clone().unwrap_or_else(|| "us-east-1".to_owned())));
+            loader = loader.region(Region::new(region.unwrap_or("us-east-1").to_owned()));
         }
     }
     Client::new(&loader.load().await)

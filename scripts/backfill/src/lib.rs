@@ -42,6 +42,8 @@ pub mod retry;
 pub mod run;
 /// One page of the table or of its index.
 pub mod scan;
+/// Ctrl-C and SIGTERM.
+pub mod signals;
 /// One change as a PartiQL statement or as an `UpdateItem`.
 pub mod statement;
 /// The table as described: keys, index, capacity, backups.

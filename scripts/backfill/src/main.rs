@@ -9,11 +9,11 @@ use backfill::{
     plan::plan,
     report,
     run::run,
+    signals::stop_on_signals,
     verify::verify,
 };
 use clap::Parser;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -58,25 +58,6 @@ fn end(outcome: anyhow::Result<u8>) -> ExitCode {
             ExitCode::from(error.downcast_ref().map_or(1, Error::exit_code))
         }
     }
-}
-
-/// The first signal ends the command in order, the second at once.
-fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        for second in [false, true] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if second {
-                std::process::exit(130);
-            }
-            stop.cancel();
-        }
-    });
-    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the report is this program's output")]

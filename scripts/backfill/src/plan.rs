@@ -88,7 +88,7 @@ struct Findings {
 /// When the service refuses, patience ends, or it is interrupted.
 pub async fn plan(client: &Client, args: &PlanArgs, stop: &CancellationToken) -> Result<Report, Error> {
     let info = describe(client, &args.job, &args.scan, stop).await?;
-    let recovery = recovery(client, &args.job.table, &args.scan, stop).await?;
+    let recovery = recovery(client, &args.job.table, args.scan.patience(), stop).await?;
     let reader = Reader {
         client: client.clone(),
         limiter: Arc::new(CapacityLimiter::new(args.scan.max_rcu, info.page_units(args.scan.page_items))),
@@ -198,11 +198,7 @@ fn report(args: &PlanArgs, info: &TableInfo, recovery: Recovery, findings: &Find
         capacity: spell(info.billing),
         index: info.index.as_ref().map(|index| index.status.as_str().to_owned()),
         index_wanted: wanted,
-        point_in_time_recovery: match recovery {
-            Recovery::On => "on",
-            Recovery::Off => "off",
-            Recovery::NoneHere => "none on this engine",
-        },
+        point_in_time_recovery: recovery.name(),
         exact,
         looked_at: findings.items,
         items,

@@ -21,7 +21,7 @@ use crate::{
     migration::Migration,
     progress::{Progress, StatusSink, Totals},
     scan::{Reader, Source},
-    table_info::{Billing, Recovery, TableInfo, describe, recovery},
+    table_info::{Billing, TableInfo, describe, require_recovery},
 };
 
 /// The end of a run.
@@ -61,7 +61,9 @@ pub async fn run(
     status: StatusSink<'_>,
 ) -> Result<Report, Error> {
     let info = describe(client, &args.job, &args.scan, stop).await?;
-    guard(client, args, stop).await?;
+    if !args.force {
+        require_recovery(client, &args.job.table, args.scan.patience(), stop).await?;
+    }
     let (max_wcu, max_rcu) = limits(args, &info)?;
     let info = index::ensure(client, info, &args.job, &args.scan, args.create_index, stop, status).await?;
     let classifier = ItemClassifier::new(&info, &args.job);
@@ -128,23 +130,6 @@ fn say(progress: &Progress, status: StatusSink<'_>, text: String) {
     if let Some(line) = progress.say(&text) {
         status(line);
     }
-}
-
-async fn guard(client: &Client, args: &RunArgs, stop: &CancellationToken) -> Result<(), Error> {
-    if args.force {
-        return Ok(());
-    }
-    let table = &args.job.table;
-    let why = match recovery(client, table, &args.scan, stop).await? {
-        Recovery::On => return Ok(()),
-        Recovery::Off => {
-            format!("table `{table}` has no point-in-time recovery, so a mistake could not be undone; turn it on")
-        }
-        Recovery::NoneHere => {
-            "this engine has no point-in-time recovery, so a mistake could not be undone; copy the data".to_owned()
-        }
-    };
-    Err(Error::Guard(format!("{why}, or go on with --force")))
 }
 
 /// Write and read units a second that the arguments allow.

@@ -1,5 +1,7 @@
 //! Reads the table's description and checks that the arguments fit it.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{
     Client,
     types::{
@@ -64,6 +66,17 @@ pub enum Recovery {
     NoneHere,
 }
 
+impl Recovery {
+    /// For reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::NoneHere => "none on this engine",
+        }
+    }
+}
+
 /// The table as the service describes it.
 #[derive(Clone, Debug)]
 pub struct TableInfo {
@@ -115,10 +128,10 @@ pub async fn describe(
 pub async fn recovery(
     client: &Client,
     table: &str,
-    scan: &ScanArgs,
+    patience: Duration,
     stop: &CancellationToken,
 ) -> Result<Recovery, Error> {
-    let patience = Patience::new("DescribeContinuousBackups", scan.patience());
+    let patience = Patience::new("DescribeContinuousBackups", patience);
     let output =
         until_answered(patience, stop, || client.describe_continuous_backups().table_name(table).send()).await?;
     let Some(output) = output else { return Ok(Recovery::NoneHere) };
@@ -127,6 +140,28 @@ pub async fn recovery(
         .and_then(|backups| backups.point_in_time_recovery_description())
         .and_then(|recovery| recovery.point_in_time_recovery_status());
     Ok(if status == Some(&PointInTimeRecoveryStatus::Enabled) { Recovery::On } else { Recovery::Off })
+}
+
+/// Refuses a table that cannot be brought back to an earlier moment; programs with `--force` pass over it.
+///
+/// # Errors
+/// When it cannot, or the service refuses to say.
+pub async fn require_recovery(
+    client: &Client,
+    table: &str,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let why = match recovery(client, table, patience, stop).await? {
+        Recovery::On => return Ok(()),
+        Recovery::Off => {
+            format!("table `{table}` has no point-in-time recovery, so a mistake could not be undone; turn it on")
+        }
+        Recovery::NoneHere => {
+            "this engine has no point-in-time recovery, so a mistake could not be undone; copy the data".to_owned()
+        }
+    };
+    Err(Error::Guard(format!("{why}, or go on with --force")))
 }
 
 impl TableInfo {

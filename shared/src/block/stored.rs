@@ -52,10 +52,12 @@ const BLOCK: &str = "block/";
 /// The attribute with the latest time of the events.
 pub const THROUGH: &str = "through";
 const COUNT: &str = "count";
-const DAEMON: &str = "daemon";
+/// The attribute with the name of who wrote the block.
+pub const DAEMON: &str = "daemon";
 const SEQUENCE: &str = "sequence";
 const CODEC_NAME: &str = "codec";
-const CHECKSUM: &str = "checksum";
+/// The attribute with the checksum of `data`.
+pub const CHECKSUM: &str = "checksum";
 /// The attribute with the block's bytes.
 pub const DATA: &str = "data";
 
