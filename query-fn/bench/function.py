@@ -1,6 +1,6 @@
 """Runs the built function under a stand-in for Lambda's Runtime API and measures it.
 
-    python3 function.py target/lambda/query-fn http://127.0.0.1:8000 50 [gzip|zstd]
+    python3 function.py target/lambda/query-fn http://127.0.0.1:8000 50 [gzip|zstd|identity [PATH [QUERY]]]
 
 Prints: start of the process to its first poll (also without a warm-up, i.e. with an endpoint that refuses), wall and CPU time
 of one page of 1 MB, bytes sent, peak memory.
@@ -16,9 +16,10 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 binary, endpoint, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
-coding = sys.argv[4] if len(sys.argv) > 4 else None
+coding = sys.argv[4] if len(sys.argv) > 4 and sys.argv[4] != "identity" else None
 path = sys.argv[5] if len(sys.argv) > 5 else "/bitstamp"
 query = "channel=live_trades_btcusd&from=0&to=2000000000000000" + ("&interval=1m" if path == "/candles" else "")
+query = sys.argv[6] if len(sys.argv) > 6 else query
 event = {
     "version": "2.0",
     "routeKey": "$default",
@@ -137,7 +138,8 @@ wall = (time.perf_counter() - wall) * 1000 / calls
 spent = (cpu(process.pid) - before) / calls
 answer = json.loads(answer)
 body = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"].encode()
-count = json.loads(body)["Count"] if not coding else "?"
+is_json = not coding and body.startswith(b"{")
+count = json.loads(body)["Count"] if is_json else body.count(b"\n") if not coding else "?"
 print(
     f"function{' ' + coding if coding else ''}: {count} items, {wall:.2f} ms wall, {spent:.2f} ms cpu a call, {len(body)} bytes of body, "
     f"{status(process.pid, 'VmHWM'):.1f} MB peak, status {answer['statusCode']}"

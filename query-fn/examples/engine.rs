@@ -6,16 +6,10 @@
 //! The last numbers are days of ledger of two daemons (none by default): from the day of the trades on an entry a minute, and before
 //! it closed days of one entry each.
 
+#[path = "support/table.rs"]
+mod table;
+
 use anyhow::Context;
-use aws_sdk_dynamodb::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region},
-    types::{
-        AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection,
-        ProjectionType, PutRequest, WriteRequest,
-    },
-};
-use dynoxide::{Database, server::serve_with_shutdown};
 use shared::{
     coverage::{
         Interval, Record, State,
@@ -23,10 +17,9 @@ use shared::{
     },
     frame::Frame,
     item::{self, Item},
-    table::{self, KeyAttribute},
     time::Micros,
 };
-use tokio::net::TcpListener;
+use table::{Engine, channel, put};
 
 const FIRST: u64 = 1_647_817_207_170_000;
 const MINUTE: u64 = 60_000_000;
@@ -37,45 +30,22 @@ async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let count: u64 = arguments.next().unwrap_or_else(|| "20000".to_owned()).parse().context("number of trades")?;
     let port: u16 = arguments.next().unwrap_or_else(|| "8000".to_owned()).parse().context("port")?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let engine = tokio::spawn(serve_with_shutdown(listener, Database::memory()?, std::future::pending()));
-    let client = client(&endpoint);
-    create_table(&client).await?;
+    let engine = Engine::start(port).await?;
+    let client = &engine.client;
     let items: Vec<Item> = (0..count).map(trade).collect::<anyhow::Result<_>>()?;
     for chunk in items.chunks(25) {
-        put(&client, chunk).await?;
+        put(client, chunk).await?;
     }
     let days: u64 = arguments.next().unwrap_or_default().parse().unwrap_or(0);
     let closed: u64 = arguments.next().unwrap_or_default().parse().unwrap_or(0);
     let minutes = (0..days * 1440).flat_map(|minute| DAEMONS.map(|daemon| entry(daemon, minute)));
     let closed = (1..=closed).flat_map(|before| DAEMONS.map(|daemon| closed_day(daemon, FIRST / DAY - before)));
     for chunk in minutes.chain(closed).collect::<Vec<Item>>().chunks(25) {
-        put(&client, chunk).await?;
+        put(client, chunk).await?;
     }
-    put(&client, &[channel("live_trades_btcusd", 1), channel("live_orders_btcusd", 2)]).await?;
-    eprintln!("{endpoint}: {count} trades from {FIRST} to {}", FIRST + count * 1000);
-    engine.await?.map_err(|error| anyhow::anyhow!("the engine stopped: {error}"))
-}
-
-fn client(endpoint: &str) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(endpoint)
-        .build();
-    Client::from_conf(config)
-}
-
-async fn put(client: &Client, items: &[Item]) -> anyhow::Result<()> {
-    let mut requests = Vec::new();
-    for item in items {
-        let put = PutRequest::builder().set_item(Some(item.clone())).build()?;
-        requests.push(WriteRequest::builder().put_request(put).build());
-    }
-    client.batch_write_item().request_items(table::DEFAULT_TABLE, requests).send().await?;
-    Ok(())
+    put(client, &[channel("live_trades_btcusd", 1, FIRST), channel("live_orders_btcusd", 2, FIRST)]).await?;
+    eprintln!("{}: {count} trades from {FIRST} to {}", engine.endpoint, FIRST + count * 1000);
+    engine.serve().await
 }
 
 /// A captured minute, as a daemon enters it.
@@ -115,43 +85,4 @@ fn trade(number: u64) -> anyhow::Result<Item> {
         Frame::Event(event) => Ok(item::from_event(event, Micros(time + 250))?),
         Frame::Control(control) => anyhow::bail!("{control:?} is no trade"),
     }
-}
-
-fn channel(name: &str, number: u64) -> Item {
-    Item::from([
-        (table::ID.to_owned(), AttributeValue::N(number.to_string())),
-        (table::MICROTIMESTAMP.to_owned(), AttributeValue::S(name.to_owned())),
-        (table::CHANNEL.to_owned(), AttributeValue::S(query_fn::query::channels::CHANNELS.to_owned())),
-        (table::NMICROTIMESTAMP.to_owned(), AttributeValue::N(FIRST.to_string())),
-    ])
-}
-
-async fn create_table(client: &Client) -> anyhow::Result<()> {
-    let schema = |key: &[KeyAttribute]| {
-        let element = |(name, _, role): &KeyAttribute| {
-            KeySchemaElement::builder().attribute_name(*name).key_type(role.clone()).build()
-        };
-        key.iter().map(element).collect::<Result<Vec<_>, _>>()
-    };
-    let (primary, index) = (table::primary_key(), table::index_key());
-    let define = |(name, kind, _): &KeyAttribute| {
-        AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build()
-    };
-    let definitions = primary.iter().chain(&index).map(define).collect::<Result<Vec<_>, _>>()?;
-    let projection = Projection::builder().projection_type(ProjectionType::All).build();
-    let global = GlobalSecondaryIndex::builder()
-        .index_name(table::INDEX)
-        .set_key_schema(Some(schema(&index)?))
-        .projection(projection)
-        .build()?;
-    client
-        .create_table()
-        .table_name(table::DEFAULT_TABLE)
-        .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(definitions))
-        .set_key_schema(Some(schema(&primary)?))
-        .global_secondary_indexes(global)
-        .send()
-        .await?;
-    Ok(())
 }

@@ -1,8 +1,8 @@
-//! The frame of every request: its id, its deadline, its line in the log, and its problem's document.
+//! The frame of every request: its id, its deadline, what it reads, its line in the log, and its problem's document.
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, Response, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, header},
     middleware::Next,
 };
 use std::time::{Duration, SystemTime};
@@ -10,14 +10,17 @@ use tokio::time::Instant;
 
 use crate::http::caching::Caching;
 use crate::http::problem::Problem;
+use crate::query::store::ReadUnits;
 
-/// The id and the deadline of a request.
+/// The id, the deadline and the cost of a request.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// The request id of API Gateway, else of Lambda, else a random one.
     pub id: String,
     /// The time at which Lambda ends the invocation, less the time to answer; `None` outside Lambda.
     pub ends: Option<Instant>,
+    /// What the request has read of the table.
+    pub units: ReadUnits,
 }
 
 /// The id, the end and the caller of a Lambda invocation, passed on in the request's extensions.
@@ -34,14 +37,22 @@ pub struct Origin {
 /// The part of the invocation's time that is kept to render and send the answer.
 const TO_ANSWER: Duration = Duration::from_millis(1_000);
 const REQUEST_ID: &str = "x-request-id";
+/// The header, or the trailer of a streamed body, with the read units of the request.
+pub const READ_UNITS: HeaderName = HeaderName::from_static("x-read-units");
+
+/// Marks, as an extension of a response, that its body is written while the table is read: what the request costs is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadsOn;
 
 impl Invocation {
     fn of(request: &Request) -> Invocation {
         let Some(Origin { id, ends, .. }) = request.extensions().get::<Origin>() else {
-            return Invocation { id: format!("{:032x}", rand::random::<u128>()), ends: None };
+            let id = format!("{:032x}", rand::random::<u128>());
+            return Invocation { id, ends: None, units: ReadUnits::default() };
         };
         let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
-        Invocation { id: id.clone(), ends: Some(Instant::now() + left.saturating_sub(TO_ANSWER)) }
+        let ends = Some(Instant::now() + left.saturating_sub(TO_ANSWER));
+        Invocation { id: id.clone(), ends, units: ReadUnits::default() }
     }
 
     /// Returns the moment to stop reading: the end of `budget` from now on, or of the invocation.
@@ -52,11 +63,12 @@ impl Invocation {
     }
 }
 
-/// Gives the request its id and its deadline, writes the document of a problem with that id, and logs the request in one line.
+/// Gives the request its id and its deadline, writes the document of a problem with that id, says what the answer has read of the table, and
+/// logs the request in one line.
 pub async fn around(mut request: Request, next: Next) -> Response<axum::body::Body> {
     let started = Instant::now();
     let invocation = Invocation::of(&request);
-    let id = invocation.id.clone();
+    let (id, units) = (invocation.id.clone(), invocation.units.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(invocation);
     let is_private = Caching::is_private(request.headers());
@@ -71,8 +83,13 @@ pub async fn around(mut request: Request, next: Next) -> Response<axum::body::Bo
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    let reads_on = response.extensions_mut().remove::<ReadsOn>().is_some();
+    let read_units = units.total().filter(|_| !reads_on).map(|units| units.to_string());
+    if let Some(value) = read_units.as_ref().and_then(|units| HeaderValue::from_str(units).ok()) {
+        response.headers_mut().insert(READ_UNITS, value);
+    }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%method, path, status = response.status().as_u16(), duration_ms, request_id = id, "answered");
+    tracing::info!(%method, path, status = response.status().as_u16(), duration_ms, read_units, request_id = id, "answered");
     response
 }
 

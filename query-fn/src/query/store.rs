@@ -19,15 +19,18 @@ use crate::range::{Order, Range, Subject};
 
 mod count;
 mod deserializer;
+mod units;
 
 pub use count::Counted;
 use deserializer::QueryDeserializer;
+pub use units::ReadUnits;
 
 /// Sends Query requests to the table, on a shared client.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
     table: String,
+    units: ReadUnits,
 }
 
 /// A key that the engine returned and from which it continues a Query; never built here.
@@ -93,7 +96,19 @@ impl Store {
     /// Returns a store that reads `table` through `client`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Store {
-        Store { client, table }
+        Store { client, table, units: ReadUnits::default() }
+    }
+
+    /// Returns the same store, whose Querys add to `units`.
+    #[must_use]
+    pub fn counting(&self, units: ReadUnits) -> Store {
+        Store { units, ..self.clone() }
+    }
+
+    /// Returns what the Querys so far have cost, as [`ReadUnits::total`].
+    #[must_use]
+    pub fn read_units(&self) -> Option<Decimal> {
+        self.units.total()
     }
 
     /// Sends one Query: for a channel to the index, for an order to the table itself. Returns at most `limit` items, from `start` on if given.
@@ -122,6 +137,7 @@ impl Store {
         let key = read.last_evaluated_key.filter(|key| !key.shape().is_empty());
         let units = read.consumed_capacity.and_then(|consumed| consumed.capacity_units);
         let units = units.and_then(|units| Decimal::from_str_exact(units.as_str()).ok());
+        self.units.add(units);
         Ok(Answer { items: read.items.0, stopped_at: key.map(|key| key.attributes()), units })
     }
 

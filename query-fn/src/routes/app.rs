@@ -11,6 +11,7 @@ use crate::query::store::Store;
 
 /// The state of the service: table, keys, configuration, cached channels, viewers.
 pub(super) struct App {
+    /// The table; handlers read it through [`RequestContext::store`](super::context::RequestContext).
     pub(super) store: Store,
     pub(super) signer: Signer,
     pub(super) config: Config,

@@ -5,7 +5,6 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::app::App;
 use super::context::RequestContext;
 use crate::http::caching::Caching;
 use crate::http::problem::Problem;
@@ -15,6 +14,7 @@ use crate::http::request::parameters::check_fields;
 use crate::http::response::{self, Envelope};
 use crate::query::candles::{self, Candle, CandlesQuery};
 use crate::query::coverage::{self, State};
+use crate::query::store::Store;
 use crate::range;
 
 /// The columns of `/candles` as CSV.
@@ -33,13 +33,13 @@ pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Prob
     }
     let deadline = context.deadline();
     let query = CandlesQuery { range: &request.range, interval: request.interval, limit: request.limit };
-    let read = candles::read(&app.store, query, request.token.as_deref(), deadline).await?;
+    let read = candles::read(&context.store, query, request.token.as_deref(), deadline).await?;
     if read.candles.is_empty() && read.next.is_none() && request.token.is_none() {
-        app.channels.check(request.range.subject.name(), &app.store, deadline).await?;
+        app.channels.check(request.range.subject.name(), &context.store, deadline).await?;
     }
     let purpose = candles_token(request.interval);
     let token = read.next.as_deref().map(|next| app.signer.issue_for(&request.range, next, &purpose)).transpose()?;
-    let states = states(app, &request, &read.candles, deadline).await;
+    let states = states(&context.store, &request, &read.candles, deadline).await;
     if read.cut_short || states.is_none() {
         caching = Caching::Mutable;
     }
@@ -61,7 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Returns the state of each candle's time inside the range: `complete`, `gap`, `unknown`, `open` while it lasts, `unread` if the ledger is too
 /// large; returns `None` if the ledger cannot be read.
 async fn states(
-    app: &App,
+    store: &Store,
     request: &CandlesRequest,
     candles: &[Candle],
     deadline: Instant,
@@ -73,7 +73,7 @@ async fn states(
     };
     let span = (ends(first).0, ends(last).1);
     let deadline = deadline.min(Instant::now() + PATIENCE);
-    let read = coverage::read(&app.store, request.range.subject.name(), span, LEDGER_PAGES, deadline).await;
+    let read = coverage::read(store, request.range.subject.name(), span, LEDGER_PAGES, deadline).await;
     let coverage = match read {
         Ok(coverage) => coverage,
         Err(error) => {

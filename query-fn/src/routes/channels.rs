@@ -18,7 +18,7 @@ pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Prob
     let app = &context.app;
     let presentation = request::channels(&context.uri, &context.headers)?;
     check_fields(presentation.fields.as_deref(), COLUMNS)?;
-    let items = app.channels.items(&app.store, context.deadline()).await?;
+    let items = app.channels.items(&context.store, context.deadline()).await?;
     let written = response::write(&presentation, COLUMNS, items.iter());
     response::finish(written, Envelope::default(), &presentation, &Caching::Mutable, &context.uri)
 }

@@ -14,11 +14,14 @@ use crate::http::invocation::Invocation;
 use crate::http::request::Presentation;
 use crate::http::server::Stopping;
 use crate::http::token::Signer;
+use crate::query::store::Store;
 use crate::range::Range;
 
 /// A request as the handlers see it, with the state that they share.
 pub(super) struct RequestContext {
     pub(super) app: Arc<App>,
+    /// The table; counts what this request reads.
+    pub(super) store: Store,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) version: Version,
@@ -31,10 +34,11 @@ impl FromRequestParts<Arc<App>> for RequestContext {
     type Rejection = ExtensionRejection;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestContext, ExtensionRejection> {
-        let Extension(invocation) = Extension::from_request_parts(parts, app).await?;
+        let Extension(invocation) = Extension::<Invocation>::from_request_parts(parts, app).await?;
         let (uri, headers) = (parts.uri.clone(), parts.headers.clone());
         let stopping = parts.extensions.get().cloned();
-        Ok(RequestContext { app: Arc::clone(app), uri, headers, version: parts.version, stopping, invocation })
+        let store = app.store.counting(invocation.units.clone());
+        Ok(RequestContext { app: Arc::clone(app), store, uri, headers, version: parts.version, stopping, invocation })
     }
 }
 

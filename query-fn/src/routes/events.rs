@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use shared::channel::Family;
 use tokio::time::Instant;
 
-use super::app::App;
 use super::context::RequestContext;
 use super::fields::unknown_fields;
 use crate::http::caching::Caching;
@@ -48,7 +47,7 @@ pub(super) async fn of_order(
 async fn answer(context: &RequestContext, request: EventsRequest) -> Result<Response<Body>, Problem> {
     let app = &context.app;
     let deadline = context.deadline();
-    let channels = app.channels.named(&request.channels, &app.store, deadline).await?;
+    let channels = app.channels.named(&request.channels, &context.store, deadline).await?;
     let rest = format!("{:?} {:?} {channels:?}", request.limit, request.after);
     let mut caching = context.caching(&request.range, &rest, &request.presentation);
     if let Some(response) = response::by_condition(&caching, &context.headers) {
@@ -58,13 +57,13 @@ async fn answer(context: &RequestContext, request: EventsRequest) -> Result<Resp
     let mut reader = match &range.subject {
         Subject::Channel(_) => Reader::new(range, &channels, after.clone()),
         Subject::Order(_) => {
-            let channels = app.channels.of_family(Family::LiveOrders, &app.store, deadline).await?;
+            let channels = app.channels.of_family(Family::LiveOrders, &context.store, deadline).await?;
             Reader::of_order(range, &channels, after.clone())
         }
     };
-    let page = reader.page(&app.store, *limit, deadline).await?;
+    let page = reader.page(&context.store, *limit, deadline).await?;
     if page.rows.is_empty() && page.next.is_none() && after.is_none() {
-        check_subject(app, &range.subject, &channels, deadline).await?;
+        check_subject(context, &range.subject, &channels, deadline).await?;
     }
     let columns = match &range.subject {
         Subject::Channel(_) => render::columns_of(&channels),
@@ -79,7 +78,7 @@ async fn answer(context: &RequestContext, request: EventsRequest) -> Result<Resp
     let next = next.filter(|_| request.continues);
     let token = next.map(|next| app.signer.issue_for(range, &next.to_string(), EVENTS_TOKEN)).transpose()?;
     let shown = page.rows.get(..written.count).unwrap_or(&page.rows);
-    let gaps = gaps::read(&app.store, (range, after.as_ref()), &channels, (shown, token.is_some()), deadline).await;
+    let gaps = gaps::read(&context.store, (range, after.as_ref()), &channels, (shown, token.is_some()), deadline).await;
     if page.cut_short || gaps.is_unread {
         caching = Caching::Mutable;
     }
@@ -95,10 +94,15 @@ async fn answer(context: &RequestContext, request: EventsRequest) -> Result<Resp
 }
 
 /// Refuses an order without events and a channel that was never subscribed; several channels were checked before.
-async fn check_subject(app: &App, subject: &Subject, channels: &[String], deadline: Instant) -> Result<(), Problem> {
+async fn check_subject(
+    context: &RequestContext,
+    subject: &Subject,
+    channels: &[String],
+    deadline: Instant,
+) -> Result<(), Problem> {
     match (subject, channels) {
         (Subject::Order(id), _) => Err(Problem::no_order(id)),
-        (Subject::Channel(_), [name]) => Ok(app.channels.check(name, &app.store, deadline).await?),
+        (Subject::Channel(_), [name]) => Ok(context.app.channels.check(name, &context.store, deadline).await?),
         (Subject::Channel(_), _) => Ok(()),
     }
 }

@@ -10,16 +10,17 @@ use hyper::body::Frame;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
-use super::app::App;
 use super::context::RequestContext;
 use super::fields::unknown_fields;
 use crate::http::caching::Caching;
+use crate::http::invocation::ReadsOn;
 use crate::http::problem::{Fault, Problem};
 use crate::http::render::{self, Format};
 use crate::http::request::{EXPORT, EventsRequest, Presentation};
 use crate::query::page::{self, Page};
 use crate::query::reader::Reader;
 use crate::query::recorded;
+use crate::query::store::Store;
 
 mod summary;
 mod writer;
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// problem document. A body that ends cleanly is complete: one that ends early is cut off, so that every client reports an error, unless the
 /// client asked for a last record that says so.
 pub(super) async fn stream(context: RequestContext) -> Result<Response<Body>, Problem> {
-    let app = &context.app;
+    let (app, store) = (&context.app, &context.store);
     let request = EventsRequest::read(context.input(), EXPORT, None, Format::Ndjson)?;
     if request.presentation.format == Format::Json {
         let reason = "json is no format of a stream; ndjson and csv are".to_owned();
@@ -46,30 +47,32 @@ pub(super) async fn stream(context: RequestContext) -> Result<Response<Body>, Pr
     }
     let deadline = context.deadline_within(app.config.export_time_budget);
     let first_deadline = deadline.min(Instant::now() + app.config.time_budget);
-    let channels = app.channels.named(&request.channels, &app.store, first_deadline).await?;
+    let channels = app.channels.named(&request.channels, store, first_deadline).await?;
     let mut reader = Reader::new(&request.range, &channels, request.after.clone());
-    let first = reader.page(&app.store, None, first_deadline).await?;
+    let first = reader.page(store, None, first_deadline).await?;
     if let ([channel], [], None) = (channels.as_slice(), first.rows.as_slice(), &request.after) {
-        app.channels.check(channel, &app.store, deadline).await?;
+        app.channels.check(channel, store, deadline).await?;
     }
     let presentation = request.presentation.clone();
     unknown_fields(&presentation, render::columns_of(&channels), &first.rows)?;
     let sending = sending(&context);
     let has_more = first.next.is_some();
     let (pages, received) = mpsc::channel(AHEAD);
-    let mut writer = Writer::new(Arc::clone(app), &request, channels.clone(), (first, received), sending)
-        .map_err(|error| broken(&error))?;
+    let mut writer =
+        Writer::new((Arc::clone(app), store.clone()), &request, channels.clone(), (first, received), sending)
+            .map_err(|error| broken(&error))?;
     let begin = writer.next().await.map_err(|error| broken(&error))?.unwrap_or_default();
     if has_more && !request.has_end_record {
-        refuse_what_cannot_fit(app, &request, &channels, writer.capacity()).await?;
+        refuse_what_cannot_fit(store, &request, &channels, writer.capacity()).await?;
     }
-    let reading = read_ahead(Arc::clone(app), reader, has_more, pages, deadline);
+    let reading = read_ahead(store.clone(), reader, has_more, pages, deadline);
     if sending.is_buffered {
         let ((), body) = tokio::join!(reading, whole(begin, writer));
         return Ok(response(Body::from(body?), &presentation));
     }
     tokio::spawn(reading);
     let mut response = response(Body::new(StreamBody::new(frames(begin, writer))), &presentation);
+    response.extensions_mut().insert(ReadsOn);
     if sending.has_trailers {
         response.headers_mut().insert(header::TRAILER, HeaderValue::from_static(summary::TRAILERS));
     }
@@ -85,13 +88,13 @@ fn sending(context: &RequestContext) -> Sending {
 
 /// Refuses a range of which the ledger counts many more events than fit. A ledger that does not answer refuses nothing.
 async fn refuse_what_cannot_fit(
-    app: &App,
+    store: &Store,
     request: &EventsRequest,
     channels: &[String],
     capacity: u64,
 ) -> Result<(), Problem> {
     let rest = page::rest(&request.range, request.after.as_ref());
-    match recorded::events(&app.store, channels, (rest.from, rest.to), Instant::now() + PATIENCE).await {
+    match recorded::events(store, channels, (rest.from, rest.to), Instant::now() + PATIENCE).await {
         Ok(events) if events / CERTAIN > capacity => Err(Problem::too_large(Some((events, capacity)))),
         Ok(_) => Ok(()),
         Err(error) => {
@@ -115,14 +118,14 @@ fn response(body: Body, presentation: &Presentation) -> Response<Body> {
 /// Reads the pages behind the first one until the end of the range, the deadline, or the end of the connection. A page that cannot be read
 /// ends the export.
 async fn read_ahead(
-    app: Arc<App>,
+    store: Store,
     mut reader: Reader,
     mut has_more: bool,
     pages: mpsc::Sender<Page>,
     deadline: Instant,
 ) {
     while has_more {
-        match reader.page(&app.store, None, deadline).await {
+        match reader.page(&store, None, deadline).await {
             Ok(page) => {
                 has_more = page.next.is_some();
                 if pages.send(page).await.is_err() {

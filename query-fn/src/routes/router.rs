@@ -73,8 +73,9 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     } else {
         AllowOrigin::list(origins.iter().cloned())
     };
-    let exposed = ["last-evaluated-key", "gaps", "unknown-fields", "doubles", "skipped", "x-request-id"]
-        .map(HeaderName::from_static);
+    let exposed =
+        ["last-evaluated-key", "gaps", "unknown-fields", "doubles", "skipped", "x-request-id", "x-read-units"]
+            .map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])

@@ -9,6 +9,7 @@ use std::{io, sync::Arc};
 use super::context::RequestContext;
 use super::fields::check_columns;
 use crate::http::caching::Caching;
+use crate::http::invocation::ReadsOn;
 use crate::http::problem::{Fault, Problem};
 use crate::http::render;
 use crate::http::request::TailRequest;
@@ -31,9 +32,9 @@ pub(super) async fn follow(context: RequestContext) -> Result<Response<Body>, Pr
         return Err(Problem::not_streamed());
     }
     let deadline = context.deadline();
-    let channels = app.channels.named(&request.channels, &app.store, deadline).await?;
+    let channels = app.channels.named(&request.channels, &context.store, deadline).await?;
     if let [channel] = channels.as_slice() {
-        app.channels.check(channel, &app.store, deadline).await?;
+        app.channels.check(channel, &context.store, deadline).await?;
     }
     if channels.len() > MOST_CHANNELS {
         let reason = format!("{} channels fit; one tail follows at most {MOST_CHANNELS}", channels.len());
@@ -43,7 +44,7 @@ pub(super) async fn follow(context: RequestContext) -> Result<Response<Body>, Pr
     let seat = Arc::clone(&app.viewers).try_acquire_owned();
     let seat = seat.map_err(|_| Problem::too_many_viewers(app.config.tail_viewers))?;
     let ends = context.deadline_within(app.config.tail_time_budget);
-    let viewer = Viewer::new(Arc::clone(app), request, channels, ends, (seat, context.stopping));
+    let viewer = Viewer::new((Arc::clone(app), context.store), request, channels, ends, (seat, context.stopping));
     Ok(response(Body::from_stream(pieces(viewer))))
 }
 
@@ -62,6 +63,7 @@ fn pieces(viewer: Viewer) -> impl futures_util::Stream<Item = io::Result<Bytes>>
 fn response(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     Caching::Mutable.apply(StatusCode::OK, response.headers_mut());
+    response.extensions_mut().insert(ReadsOn);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE));
     headers.insert(UNBUFFERED.0, UNBUFFERED.1);

@@ -187,7 +187,8 @@ async fn head_and_options_answer_as_browsers_and_caches_need() {
     let cross = service.http.get(&url).header("origin", "https://example.com").send().await.unwrap();
     assert_eq!(cross.headers()["access-control-allow-origin"], "https://example.com");
     assert_eq!(cross.headers().get_all("vary").iter().count(), 1, "a second one would be lost behind HTTP APIs");
-    assert!(cross.headers()["access-control-expose-headers"].to_str().unwrap().contains("link"));
+    let exposed = cross.headers()["access-control-expose-headers"].to_str().unwrap();
+    assert!(exposed.contains("link") && exposed.contains("x-read-units"), "{exposed}");
 }
 
 /// Whatever attribute another program has put on an item, its page and its neighbours are shown.

@@ -28,4 +28,5 @@ mod several;
 mod support;
 mod table;
 mod tail;
+mod units;
 mod viewer;

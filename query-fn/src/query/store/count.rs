@@ -40,9 +40,11 @@ impl Store {
             .map_err(|_| StoreError::Busy("the time for this request is used up".to_owned()))?
             .map_err(|error| classify(&error, (QUERY, resource)))?;
         let units = answer.consumed_capacity().and_then(aws_sdk_dynamodb::types::ConsumedCapacity::capacity_units);
+        let units = units.and_then(|units| Decimal::try_from(units).ok());
+        self.units.add(units);
         Ok(Counted {
             items: u64::try_from(answer.count()).unwrap_or_default(),
-            units: units.and_then(|units| Decimal::try_from(units).ok()),
+            units,
             stopped_at: answer.last_evaluated_key.filter(|key| !key.is_empty()),
         })
     }

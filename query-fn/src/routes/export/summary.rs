@@ -1,8 +1,10 @@
 //! What an export says of itself where it ends: as its last record, or as trailers.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::{Value, json};
+use rust_decimal::Decimal;
+use serde_json::{Number, Value, json};
 
+use crate::http::invocation::READ_UNITS;
 use crate::http::render::Format;
 
 const COMPLETE: HeaderName = HeaderName::from_static("complete");
@@ -14,7 +16,7 @@ const GAPS: HeaderName = HeaderName::from_static("gaps");
 const LAST_EVALUATED_KEY: HeaderName = HeaderName::from_static("last-evaluated-key");
 
 /// The value of `Trailer` in the header of an answer: the names of all trailers that may follow.
-pub(super) const TRAILERS: &str = "complete, rows, bytes, first, last, gaps, last-evaluated-key";
+pub(super) const TRAILERS: &str = "complete, rows, bytes, first, last, gaps, x-read-units, last-evaluated-key";
 
 /// The facts about a body that ended cleanly.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Summary {
     pub(super) last: Option<u64>,
     /// The intervals between the two in which events may be missing.
     pub(super) gaps: Vec<Value>,
+    /// The read units of the whole answer; `None` if the store does not tell.
+    pub(super) read_units: Option<Decimal>,
     /// The token to continue with; `None` if the range is complete.
     pub(super) token: Option<String>,
 }
@@ -36,10 +40,12 @@ pub(super) struct Summary {
 impl Summary {
     /// Writes the last record as one line.
     pub(super) fn record(&self, format: Format) -> Vec<u8> {
-        let Summary { rows, bytes, first, last, gaps, token } = self;
+        let Summary { rows, bytes, first, last, gaps, read_units, token } = self;
+        // The digits as they are, without a float.
+        let read_units: Option<Number> = read_units.and_then(|units| units.to_string().parse().ok());
         let record = json!({ "end": {
             "complete": token.is_none(), "rows": rows, "bytes": bytes, "first": first, "last": last, "gaps": gaps,
-            "LastEvaluatedKey": token,
+            "read_units": read_units, "LastEvaluatedKey": token,
         } });
         let mut line = Vec::new();
         match format {
@@ -61,6 +67,7 @@ impl Summary {
             (FIRST, self.first.and_then(number)),
             (LAST, self.last.and_then(number)),
             (GAPS, Some(HeaderValue::from(self.gaps.len()))),
+            (READ_UNITS, self.read_units.and_then(|units| units.to_string().parse().ok())),
             (LAST_EVALUATED_KEY, self.token.as_ref().and_then(|token| token.parse().ok())),
         ];
         values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -3,7 +3,10 @@
 use axum::{body::Bytes, http::HeaderMap};
 use serde_json::Value;
 use std::{io, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use crate::config::MOST_BYTES;
 use crate::http::encoding::Encoder;
@@ -12,6 +15,7 @@ use crate::http::render::{self, Columns, Format};
 use crate::http::request::{EVENTS_TOKEN, EventsRequest};
 use crate::query::gaps;
 use crate::query::page::{Page, Row};
+use crate::query::store::Store;
 use crate::range::{Position, Range};
 use crate::routes::app::App;
 
@@ -48,6 +52,7 @@ pub(super) struct Sending {
 /// Writes pages into the body.
 pub(super) struct Writer {
     app: Arc<App>,
+    store: Store,
     /// The pages behind the first one.
     pages: mpsc::Receiver<Page>,
     encoder: Encoder,
@@ -84,7 +89,7 @@ struct Written {
 
 impl Writer {
     pub(super) fn new(
-        app: Arc<App>,
+        (app, store): (Arc<App>, Store),
         request: &EventsRequest,
         channels: Vec<String>,
         (first, pages): (Page, mpsc::Receiver<Page>),
@@ -97,6 +102,7 @@ impl Writer {
         let most = usize::try_from(app.config.export_bytes).unwrap_or(usize::MAX);
         Ok(Writer {
             app,
+            store,
             pages,
             encoder: Encoder::new(presentation.encoding)?,
             format: presentation.format,
@@ -185,19 +191,30 @@ impl Writer {
         Ok((self.encoder.finish()?, End::Said(trailers)))
     }
 
-    async fn summary(&self) -> io::Result<Summary> {
+    async fn summary(&mut self) -> io::Result<Summary> {
         let issue = |next: &Position| self.app.signer.issue_for(&self.range, &next.to_string(), EVENTS_TOKEN);
         let token = self.rest().map(issue).transpose().map_err(io::Error::other)?;
         let Written { rows, bytes, first, last, .. } = &self.written;
         let (first, last) = (*first, last.as_ref().map(|last| last.time));
-        Ok(Summary { rows: *rows, bytes: *bytes, first, last, gaps: self.gaps(first, last).await, token })
+        let (gaps, is_read_out) =
+            tokio::join!(gaps(&self.store, &self.channels, first, last), read_out(&mut self.pages));
+        let read_units = self.store.read_units().filter(|_| is_read_out);
+        Ok(Summary { rows: *rows, bytes: *bytes, first, last, gaps, read_units, token })
     }
+}
 
-    async fn gaps(&self, first: Option<u64>, last: Option<u64>) -> Vec<Value> {
-        let Some((first, last)) = first.zip(last) else { return Vec::new() };
-        let ends = (first.min(last), first.max(last));
-        gaps::between(&self.app.store, &self.channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
-    }
+/// Reads the gaps between the first and the last event.
+async fn gaps(store: &Store, channels: &[String], first: Option<u64>, last: Option<u64>) -> Vec<Value> {
+    let Some((first, last)) = first.zip(last) else { return Vec::new() };
+    let ends = (first.min(last), first.max(last));
+    gaps::between(store, channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
+}
+
+/// Waits until nothing is read ahead any more, so that what it cost is known; nothing of it is sent. Returns false if that takes too long.
+async fn read_out(pages: &mut mpsc::Receiver<Page>) -> bool {
+    pages.close();
+    let all = async { while pages.recv().await.is_some() {} };
+    timeout(PATIENCE, all).await.is_ok()
 }
 
 impl Written {

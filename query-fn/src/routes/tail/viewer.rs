@@ -10,7 +10,7 @@ use crate::http::render::{self, Format};
 use crate::http::request::TailRequest;
 use crate::http::server::Stopping;
 use crate::http::sse;
-use crate::query::store::StoreError;
+use crate::query::store::{Store, StoreError};
 use crate::query::tail::Tail;
 use crate::routes::app::App;
 
@@ -22,6 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A viewer and how far it got.
 pub(super) struct Viewer {
     app: Arc<App>,
+    store: Store,
     tail: Tail,
     events: Vec<String>,
     fields: Option<Vec<String>>,
@@ -48,7 +49,7 @@ enum State {
 
 impl Viewer {
     pub(super) fn new(
-        app: Arc<App>,
+        (app, store): (Arc<App>, Store),
         request: TailRequest,
         channels: Vec<String>,
         ends: Instant,
@@ -58,7 +59,7 @@ impl Viewer {
         let TailRequest { events, fields, place, .. } = request;
         let tail = Tail::new(channels, place, app.config.tail_window);
         let (state, heard, left) = (State::New, Instant::now(), app.config.export_bytes);
-        Viewer { app, tail, events, fields, binding, state, heard, ends, left, stopping, _seat: seat }
+        Viewer { app, store, tail, events, fields, binding, state, heard, ends, left, stopping, _seat: seat }
     }
 
     /// Writes the next piece of the body; returns `None` at its end.
@@ -75,7 +76,7 @@ impl Viewer {
                     self.state = State::Over;
                 }
                 State::New => {
-                    let looked = self.tail.look(&self.app.store).await;
+                    let looked = self.tail.look(&self.store).await;
                     sse::opening(&mut piece, &self.id()?);
                     self.state = self.after(looked);
                 }
@@ -106,7 +107,7 @@ impl Viewer {
         };
         tokio::select! {
             () = stopping => self.state = State::Ending,
-            waited = self.tail.wait(&self.app.store, quiet_until.min(self.ends)) => self.state = self.after(waited),
+            waited = self.tail.wait(&self.store, quiet_until.min(self.ends)) => self.state = self.after(waited),
         }
         Ok(())
     }
