@@ -34,6 +34,8 @@ pub struct Options {
     pub channels: Vec<String>,
     /// How they are stored, as the daemon's `storage` says it; empty: each event by itself.
     pub storage: String,
+    /// How long items are kept, as the daemon's `keep` says it; empty: for ever.
+    pub keep: String,
     /// The folder of the spool and the embedded store.
     pub data: PathBuf,
     /// Where the table lives.
@@ -203,6 +205,7 @@ fn daemon(
     let mut settings = BTreeMap::from([
         ("channels".to_owned(), options.channels.join(",")),
         ("storage".to_owned(), options.storage.clone()),
+        ("keep".to_owned(), options.keep.clone()),
         ("url".to_owned(), url),
         ("table".to_owned(), options.table.clone()),
         ("spool_dir".to_owned(), options.data.join("spool").display().to_string()),
