@@ -43,7 +43,7 @@ pub(super) async fn one(context: RequestContext) -> Result<Response<Body>, Probl
     if count.is_empty() {
         app.channels.check(channel, &app.store, deadline).await?;
     }
-    if gaps.is_unread || count.through.is_some() {
+    if gaps.may_change || count.through.is_some() {
         caching = Caching::Mutable;
     }
     let next = count.through.map(|_| app.signer.issue_for(range, &count.to_string(), COUNT_TOKEN));
@@ -64,6 +64,6 @@ async fn gaps(app: &App, range: &Range, ends: Ends, deadline: Instant) -> gaps::
     let to = Some(range.to).filter(|to| *to < END_OF_TIME).or(ends.last);
     let Some(ends) = from.zip(to).filter(|(from, to)| from <= to) else { return gaps::Gaps::default() };
     let deadline = deadline.min(Instant::now() + PATIENCE);
-    let read = coverage::read(&app.store, range.subject.name(), ends, LEDGER_PAGES, deadline).await;
+    let read = coverage::read(app.ledgers(), range.subject.name(), ends, LEDGER_PAGES, deadline).await;
     gaps::of(read, ends).shortened(ends.1)
 }

@@ -196,7 +196,7 @@ impl Writer {
     async fn gaps(&self, first: Option<u64>, last: Option<u64>) -> Vec<Value> {
         let Some((first, last)) = first.zip(last) else { return Vec::new() };
         let ends = (first.min(last), first.max(last));
-        gaps::between(&self.app.store, &self.channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
+        gaps::between(self.app.ledgers(), &self.channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
     }
 }
 
