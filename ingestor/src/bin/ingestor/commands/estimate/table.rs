@@ -111,7 +111,7 @@ pub(super) fn kept(
     let a_day: Decimal = set().map(|estimate| estimate.stored).sum();
     let units: Decimal = set().map(|estimate| estimate.units).sum();
     let mut cells = kept_cells(a_day, 0, units, prices);
-    cells[1] = "the longest".to_owned();
+    cells[1] = "longest".to_owned();
     cells[2] = gigabytes(bytes);
     (cells[3], cells[4]) = (cents(prices.kept_a_month(bytes)), cents(prices.kept_a_month_infrequent(bytes)));
     line(("all", ""), &cells, out)
@@ -223,7 +223,7 @@ mod tests {
         };
         let none = rows("");
         assert_eq!(none[1][2..], ["9.339", "30d", "280.185", "70.05", "28.02", "12.96"]);
-        assert_eq!(none[2][..], ["9.339", "365d", "3408.917", "852.23", "340.89", "12.96"]);
+        assert_eq!(none[2][..], ["9.339", "365d", "3408.915", "852.23", "340.89", "12.96"]);
         let set = rows("90d,live_trades_*=forever");
         assert_eq!(set[1][2..], ["9.339", "90d", "840.555", "210.14", "84.06", "12.96"]);
         assert_eq!(set.len(), 3);
