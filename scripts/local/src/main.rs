@@ -65,7 +65,7 @@ struct Common {
     /// How channels are stored: each event by itself, or many in a block, e.g. live_orders_*=blocks
     #[arg(long, global = true, value_name = "CHANNEL=STORAGE,..", default_value = "", hide_default_value = true)]
     storage: String,
-    /// How long items are kept, e.g. 90d or live_orders_*=30d [default: for ever]
+    /// How long items are kept, e.g. 90d or live_orders_*=30d; the embedded store deletes nothing [default: for ever]
     #[arg(long, global = true, value_name = "TIME|CHANNEL=TIME,..", default_value = "", hide_default_value = true)]
     keep: String,
     /// The exchange's WebSocket
