@@ -8,17 +8,21 @@ use std::time::Duration;
 use shared::channel::Channel;
 
 use crate::clock::Wall;
+use crate::config::keep::Retention;
 use crate::config::layers::Layers;
 use crate::config::storage::Storages;
 use crate::config::values::{channel, every, lease, message_size, origin, rest_url, table_name};
 
+pub mod keep;
 pub mod layers;
 pub mod liveness;
+mod rules;
 mod settings;
 pub mod storage;
 pub mod units;
 mod values;
 
+pub use crate::config::rules::fits;
 pub use crate::config::settings::{Faults, SETTINGS, Setting};
 
 /// The daemon's configuration, checked.
@@ -54,6 +58,8 @@ pub struct Config {
     pub storage: Storages,
     /// Time from a block's first event, when it is read from the spool, to the block's end.
     pub block_age: Duration,
+    /// How long the items of each channel are kept.
+    pub keep: Retention,
     /// AWS region of the table; `None`: the SDK finds one.
     pub region: Option<String>,
     /// DynamoDB endpoint in place of the region's.
@@ -120,6 +126,7 @@ impl Config {
             storage: layers.get("storage", Storages::read),
             // A block spans at most ten seconds of the exchange's time (`shared::block::stored::SPAN`).
             block_age: layers.get("block_age", units::duration(Duration::from_millis(100), Duration::from_secs(10))),
+            keep: layers.get("keep", Retention::read),
             region: layers.optional("region"),
             endpoint_url: layers.optional("endpoint_url"),
             spool_dir: layers.get("spool_dir", |text| std::path::absolute(text).map_err(|error| error.to_string())),
@@ -146,6 +153,9 @@ impl Config {
         };
         if let Some(name) = config.storage.without_effect(&config.channels) {
             layers.fault("storage", &format!("`{name}` is none of the channels"));
+        }
+        if let Some(name) = config.keep.without_effect(&config.channels) {
+            layers.fault("keep", &format!("`{name}` is none of the channels"));
         }
         layers.finish()?;
         Ok(config)
@@ -226,6 +236,35 @@ mod tests {
         }
         let unknown = map(&[("channels", "live_something_btcusd,announcements,private-my_orders_btcusd-1")]);
         assert_eq!(Config::read(&unknown, &map(&[]), None).unwrap().channels.len(), 3);
+    }
+
+    #[test]
+    fn rules_by_channel_are_a_text_or_a_table() {
+        let read = |file: &str, flags: &[(&str, &str)]| Config::read(&map(flags), &map(&[]), Some(("a.toml", file)));
+        let days = |config: &Config, name: &str| config.keep.of(name).map(|seconds| seconds / 86_400);
+        for file in [
+            "keep = '30d,live_trades_*=forever'",
+            "keep = { '*' = '30d', 'live_trades_*' = 'forever' }",
+            "[keep]\n'*' = '30d'\n'live_trades_*' = 'forever'",
+        ] {
+            let config = read(file, &[]).unwrap();
+            assert_eq!((days(&config, "live_orders_btcusd"), days(&config, "live_trades_btcusd")), (Some(30), None));
+        }
+        let config = read("keep = '30d'", &[("keep", "2w")]).unwrap();
+        assert_eq!(days(&config, "live_trades_btcusd"), Some(14));
+        assert!(!read("", &[]).unwrap().keep.is_set());
+        for (file, fault) in [
+            ("keep = 30", "a.toml: keep = `30`: `30`: expected a number and d or w, or forever"),
+            ("keep = { '*' = 30 }", "a.toml: `keep` must be a table of strings"),
+            ("keep = '1d'", "a.toml: keep = `1d`: `1d`: expected 2d"),
+            (
+                "keep = { 'order_book_*' = '9d' }",
+                "a.toml: keep = `order_book_*=9d`: `order_book_*` is none of the channels",
+            ),
+        ] {
+            let Faults(faults) = read(file, &[]).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with(fault), "{faults:#?}");
+        }
     }
 
     #[test]

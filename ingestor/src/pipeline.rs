@@ -106,8 +106,10 @@ impl Pipeline {
         let sockets = spawn_sockets(parts::sockets(&config, &clock, &status, &records, &listing), &stop);
         drop(records);
         let intake = Intake { spool: spool.clone(), clock, status: status.clone(), sync_every: config.sync_every };
+        let (keeps, known) = watch::channel(None);
         let writer =
-            Writer::new(client.clone(), config.table.clone(), config.writers, config.request_timeout, status.clone());
+            Writer::new(client.clone(), config.table.clone(), config.writers, config.request_timeout, status.clone())
+                .with_keeps(known);
         let names = config.channels.iter().map(Channel::as_str);
         let ledger =
             Ledger::new(spool.daemon().to_owned(), &parts::table_name(&config), names, spool.ledger()?.as_deref())?
@@ -128,7 +130,7 @@ impl Pipeline {
         Ok(Pipeline {
             sockets,
             intake: spawn_intake(intake, received),
-            shipper: tokio::spawn(parts::ship(shipper, client, config.clone(), status.clone(), finish.clone())),
+            shipper: tokio::spawn(parts::ship(shipper, keeps, client, config.clone(), status.clone(), finish.clone())),
             lease,
             listing: AbortOnDropHandle::new(tokio::spawn(listing.run())),
             filler: filler.map(|filler| AbortOnDropHandle::new(tokio::spawn(filler.run(missed)))),

@@ -40,6 +40,8 @@ pub const LONGEST: u64 = 60_000_000;
 pub enum State {
     /// No record.
     Unknown,
+    /// Its items have been kept for as long as they should ([`crate::keep`]); no entry of the ledger says so.
+    Expired,
     /// Events may have been missed.
     Gap,
     /// Missed, then fetched from the exchange.
@@ -54,6 +56,7 @@ impl State {
     pub fn name(self) -> &'static str {
         match self {
             State::Unknown => "unknown",
+            State::Expired => "expired",
             State::Gap => "gap",
             State::Filled => "filled",
             State::Captured => "captured",
@@ -199,11 +202,32 @@ pub fn merge(recorded: &[Interval], from: u64, to: u64) -> Vec<Interval> {
         let reason = reason.as_deref().filter(|_| *state == State::Gap);
         states.insert(*begin.max(&from)..=*through.min(&to), (*state, reason));
     }
-    let interval = |(range, (state, reason)): (RangeInclusive<u64>, (State, Option<&str>))| {
-        let (from, through) = range.into_inner();
-        Interval { from, through, state, reason: reason.map(str::to_owned) }
-    };
-    states.into_iter().map(interval).collect()
+    states.into_iter().map(of_range).collect()
+}
+
+/// Returns what [`merge`] returned with these intervals (both ends included) expired, whatever the ledger says of them: its entries may be there when
+/// the events are gone.
+#[must_use]
+pub fn expire(merged: Vec<Interval>, expired: &[(u64, u64)]) -> Vec<Interval> {
+    let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return merged };
+    let (from, to) = (first.from, last.through);
+    let mut expired = expired.iter().filter(|(begin, through)| *begin <= to && *through >= from).peekable();
+    if expired.peek().is_none() {
+        return merged;
+    }
+    let mut states: RangeInclusiveMap<u64, (State, Option<&str>)> = RangeInclusiveMap::new();
+    for Interval { from, through, state, reason } in &merged {
+        states.insert(*from..=*through, (*state, reason.as_deref()));
+    }
+    for (begin, through) in expired {
+        states.insert(*begin.max(&from)..=*through.min(&to), (State::Expired, None));
+    }
+    states.into_iter().map(of_range).collect()
+}
+
+fn of_range((range, (state, reason)): (RangeInclusive<u64>, (State, Option<&str>))) -> Interval {
+    let (from, through) = range.into_inner();
+    Interval { from, through, state, reason: reason.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -237,6 +261,31 @@ mod tests {
                 let contains = |interval: &&Interval| interval.from <= moment && moment <= interval.through;
                 let best = recorded.iter().filter(contains).map(|interval| interval.state).max().unwrap_or(State::Unknown);
                 prop_assert_eq!(merged.iter().find(contains).map(|interval| interval.state), Some(best));
+            }
+        }
+
+        #[test]
+        fn what_has_expired_is_nothing_else(
+            recorded in intervals(), from in 0_u64..60, length in 0_u64..40,
+            gone in prop::collection::vec((0_u64..70, 0_u64..20), 0..4)
+        ) {
+            let gone: Vec<_> = gone.into_iter().map(|(from, length)| (from, from + length)).collect();
+            let merged = merge(&recorded, from, from + length);
+            let after = expire(merged.clone(), &gone);
+            prop_assert_eq!(after.first().map(|interval| interval.from), Some(from));
+            prop_assert_eq!(after.last().map(|interval| interval.through), Some(from + length));
+            let state = |list: &[Interval], moment| {
+                let here = list.iter().find(|interval| interval.from <= moment && moment <= interval.through);
+                here.map(|interval| (interval.state, interval.reason.clone()))
+            };
+            for moment in from..=from + length {
+                let is_gone = gone.iter().any(|(from, through)| (*from..=*through).contains(&moment));
+                let expected = if is_gone { Some((State::Expired, None)) } else { state(&merged, moment) };
+                prop_assert_eq!(state(&after, moment), expected);
+            }
+            for pair in after.windows(2) {
+                prop_assert_eq!(pair[0].through + 1, pair[1].from);
+                prop_assert_ne!((pair[0].state, &pair[0].reason), (pair[1].state, &pair[1].reason));
             }
         }
 

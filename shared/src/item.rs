@@ -172,7 +172,13 @@ const WRITE_UNIT: usize = 1024;
 /// The write units that writing the item takes: a started kilobyte is one, for the table and again for the index.
 #[must_use]
 pub fn write_units(item: &Item) -> u64 {
-    2 * size(item).div_ceil(WRITE_UNIT) as u64
+    write_units_of(size(item))
+}
+
+/// The write units that writing an item of this size (bytes) takes, as [`write_units`].
+#[must_use]
+pub fn write_units_of(size: usize) -> u64 {
+    2 * size.div_ceil(WRITE_UNIT) as u64
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use crate::config::settings::{Faults, SETTINGS};
 
 /// Prefix of a setting's name in the environment.
 pub const PREFIX: &str = "BITSTAMP_LIVE_";
+/// Settings with rules by channel, which may be a table in the file.
+const RULES: [&str; 2] = ["storage", "keep"];
 
 /// The values of all layers by key, each with its source, and the faults found so far.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Layers {
             let text = match value {
                 toml::Value::String(text) => Some(text.clone()),
                 toml::Value::Integer(number) => Some(number.to_string()),
-                toml::Value::Table(rules) if key == "storage" => rules
+                toml::Value::Table(rules) if RULES.contains(&key.as_str()) => rules
                     .iter()
                     .map(|(name, value)| value.as_str().map(|value| format!("{name}={value}")))
                     .collect::<Option<Vec<_>>>()
@@ -73,7 +75,7 @@ impl Layers {
             if text.is_none() && SETTINGS.iter().any(|setting| setting.key == key) {
                 let kind = match value {
                     toml::Value::Array(_) => "a list of strings",
-                    toml::Value::Table(_) if key == "storage" => "a table of strings",
+                    toml::Value::Table(_) if RULES.contains(&key.as_str()) => "a table of strings",
                     _ => "a string or a whole number",
                 };
                 self.faults.push(format!("{name}: `{key}` must be {kind}"));

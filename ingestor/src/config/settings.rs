@@ -19,7 +19,7 @@ const fn setting(key: &'static str, value: &'static str, default: &'static str, 
 }
 
 /// All settings of the daemon.
-pub const SETTINGS: [Setting; 30] = [
+pub const SETTINGS: [Setting; 31] = [
     setting(
         "channels",
         "NAME,NAME",
@@ -95,6 +95,12 @@ pub const SETTINGS: [Setting; 30] = [
         "How events are stored, by channel or family: `live_orders_*=blocks` packs many into one item, at a hundredth of a busy market's cost; others are single items (`events`)",
     ),
     setting("block_age", "TIME", "1s", "A block is written this long after its first event; 100ms to 10s"),
+    setting(
+        "keep",
+        "TIME|CHANNEL=TIME,...",
+        "",
+        "How long items are kept, in d or w, for all or by channel or family: `90d`, `live_orders_*=30d,live_trades_*=forever`; the table's TTL deletes them some time after; empty: for ever; at least 2d",
+    ),
     setting("region", "REGION", "", "The table's AWS region [default: the AWS SDK's own order of places]"),
     setting("endpoint_url", "URL", "", "Another DynamoDB endpoint, e.g. http://127.0.0.1:8000"),
     setting(

@@ -3,7 +3,7 @@
 use shared::block::stored::has_blocks;
 use shared::channel::Channel;
 
-use crate::config::values::channel;
+use crate::config::rules::Rules;
 
 /// How the events of a channel are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Storage {
 
 /// The storage of each channel: that of the channel's name, else that of its family, else [`Storage::Events`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Storages(Vec<(Channel, Storage)>);
+pub struct Storages(Rules<Storage>);
 
 impl Storages {
     /// Reads `live_orders_*=blocks,live_orders_btcusd=events`.
@@ -26,58 +26,37 @@ impl Storages {
     ///
     /// Returns a sentence with every fault.
     pub(super) fn read(text: &str) -> Result<Storages, String> {
-        let (mut storages, mut faults) = (Storages::default(), Vec::new());
-        for rule in text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
-            match read(rule) {
-                Ok((name, _)) if storages.0.iter().any(|(known, _)| *known == name) => {
-                    faults.push(format!("`{name}` stands twice"));
-                }
-                Ok(rule) => storages.0.push(rule),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if faults.is_empty() { Ok(storages) } else { Err(faults.join("; ")) }
+        Rules::read(text, "`events` or `blocks`", storage).map(Storages)
     }
 
     /// Returns how events of a channel are stored.
     #[must_use]
     pub fn of(&self, channel: &Channel) -> Storage {
-        let every = channel.as_str().rsplit_once('_').map(|(family, _)| format!("{family}_*"));
-        let find = |name: &str| self.0.iter().find(|(known, _)| known.as_str() == name).map(|(_, storage)| *storage);
-        find(channel.as_str()).or_else(|| every.and_then(|every| find(&every))).unwrap_or_default()
+        self.0.of(channel.as_str()).unwrap_or_default()
     }
 
     /// Returns true if some channel is stored in blocks.
     #[must_use]
     pub fn has_blocks(&self) -> bool {
-        self.0.iter().any(|(_, storage)| *storage == Storage::Blocks)
+        self.in_blocks().next().is_some()
     }
 
     /// Returns the names whose channels are stored in blocks, as they are configured.
     pub fn in_blocks(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, storage)| *storage == Storage::Blocks).map(|(name, _)| name.as_str())
+        self.0.iter().filter(|(_, storage)| *storage == Storage::Blocks).map(|(name, _)| name)
     }
 
     /// Returns the first name that fits none of the configured channels; it would be without effect.
     pub(super) fn without_effect(&self, channels: &[Channel]) -> Option<&Channel> {
-        let family = |channel: &Channel| channel.as_str().rsplit_once('_').map(|(family, _)| family.to_owned());
-        let is_every = |channel: &Channel| channel.as_str().ends_with("_*");
-        let fits = |name: &Channel, channel: &Channel| {
-            name == channel || ((is_every(name) || is_every(channel)) && family(name) == family(channel))
-        };
-        self.0.iter().map(|(name, _)| name).find(|name| !channels.iter().any(|channel| fits(name, channel)))
+        self.0.without_effect(channels)
     }
 }
 
-fn read(rule: &str) -> Result<(Channel, Storage), String> {
-    let Some((name, storage)) = rule.split_once('=') else {
-        return Err(format!("`{rule}` is no channel, `=` and `events` or `blocks`"));
-    };
-    let name = channel(name.trim())?;
-    match storage.trim() {
-        "events" => Ok((name, Storage::Events)),
+fn storage(name: &Channel, text: &str) -> Result<Storage, String> {
+    match text {
+        "events" => Ok(Storage::Events),
         "blocks" if !has_blocks(name.as_str()) => Err(format!("trades are always stored as events; take `{name}` out")),
-        "blocks" => Ok((name, Storage::Blocks)),
+        "blocks" => Ok(Storage::Blocks),
         other => Err(format!("`{other}` is no storage; expected `events` or `blocks`")),
     }
 }

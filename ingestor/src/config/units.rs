@@ -51,7 +51,8 @@ pub fn within<N: PartialOrd + Display>(number: N, low: N, high: N) -> Result<N, 
     if number < low || number > high { Err(format!("expected {low} to {high}")) } else { Ok(number) }
 }
 
-fn split(text: &str) -> (&str, &str) {
+/// Splits a number from its unit.
+pub(super) fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim())

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::channel::Channel;
-use shared::coverage::Record;
 use shared::coverage::days::{DAY, Run, days_channel, runs};
+use shared::coverage::{Record, interval};
 use shared::item::{EXPIRES, Item};
+use shared::table::CHANNEL;
 use shared::time::Micros;
 
 use crate::gap_fill::context::FillContext;
@@ -28,7 +29,8 @@ const KEPT: u64 = 3 * 86_400;
 /// and then lets the minutes expire. `compacted`: by channel the first day that is not compacted yet, since the Unix
 /// epoch. Returns the wait until the next look.
 ///
-/// Each step may be repeated: the same minutes make the same entry, and minutes that have an end are not looked at again.
+/// Each step may be repeated: the same minutes make the same entry, and minutes that expire and that an entry has taken the place of are not
+/// looked at again.
 pub(super) async fn compact(
     context: &FillContext,
     compacted: &mut BTreeMap<Channel, u64>,
@@ -40,6 +42,7 @@ pub(super) async fn compact(
         let span = (day * DAY, (day + 1) * DAY - 1);
         let items =
             context.reader.captured_by(&context.daemon, channel.as_str(), span).await.map_err(FillError::Later)?;
+        let items = not_replaced(items, channel);
         let records: Vec<_> = items.iter().filter_map(Record::of).collect();
         let runs = runs(&records);
         for run in &runs {
@@ -55,18 +58,31 @@ pub(super) async fn compact(
     Ok(EVERY)
 }
 
+/// Returns the minutes without those that expire and that an entry of their day has taken the place of. Others may expire too, where items are not
+/// kept for ever.
+fn not_replaced(items: Vec<Item>, channel: &Channel) -> Vec<Item> {
+    let days = days_channel(channel.as_str());
+    let is_day = |item: &Item| item.get(CHANNEL).and_then(|name| name.as_s().ok()) == Some(&days);
+    let (days, minutes): (Vec<_>, Vec<_>) = items.into_iter().partition(is_day);
+    let days: Vec<_> = days.iter().filter_map(interval).collect();
+    let is_covered = |item: &Item| {
+        let Some(minute) = interval(item) else { return false };
+        days.iter().any(|day| day.from <= minute.from && minute.through <= day.through)
+    };
+    minutes.into_iter().filter(|item| !(item.contains_key(EXPIRES) && is_covered(item))).collect()
+}
+
 /// Writes the entries that the runs replace once more, with the time when they expire.
 async fn supersede(context: &FillContext, channel: &Channel, items: Vec<Item>, runs: &[Run]) -> Result<(), FillError> {
-    let expires = AttributeValue::N((context.now() / 1_000_000 + KEPT).to_string());
-    let covered = |item: &Item| {
-        let interval = shared::coverage::interval(item);
-        interval.is_some_and(|interval| runs.iter().any(|run| run.covers(&interval)))
-    };
+    let soon = context.now() / 1_000_000 + KEPT;
+    let covered = |item: &Item| interval(item).is_some_and(|interval| runs.iter().any(|run| run.covers(&interval)));
     let mut entries: Vec<_> = items
         .into_iter()
         .filter(covered)
         .filter_map(|mut item| {
-            item.insert(EXPIRES.to_owned(), expires.clone());
+            let expires = item.get(EXPIRES).and_then(|expires| expires.as_n().ok()?.parse().ok());
+            let expires = expires.map_or(soon, |expires: u64| expires.min(soon));
+            item.insert(EXPIRES.to_owned(), AttributeValue::N(expires.to_string()));
             entry_of_ledger(channel, item)
         })
         .collect();

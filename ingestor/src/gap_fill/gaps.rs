@@ -35,7 +35,7 @@ pub fn find_gaps(known: &[Interval], until: u64) -> FoundGaps {
             // It began before the intervals do.
             State::Gap if place == 0 => {}
             State::Gap => open = Some(Gap { from: open.map_or(*from, |gap| gap.from), through: *through }),
-            State::Unknown => gaps.more |= open.take().is_some(),
+            State::Unknown | State::Expired => gaps.more |= open.take().is_some(),
             State::Captured | State::Filled => match open {
                 // Too short to stand alone: fetched again with the gaps around it.
                 Some(gap) if through - from < MARGIN => open = Some(Gap { through: *through, ..gap }),

@@ -107,6 +107,9 @@ pub struct Stored {
     pub total: u64,
     /// A second, over the last seconds.
     pub per_second: Option<f64>,
+    /// Size of the items that hold them in bytes, as DynamoDB counts it; `cost` has their write units.
+    #[serde(default)]
+    pub bytes: u64,
     /// Age of the newest one by the exchange's time; null before the first.
     pub newest_age_us: Option<u64>,
 }
@@ -120,8 +123,14 @@ pub struct Channel {
     pub events_per_second: Option<f64>,
     /// Events taken from the spool since the start.
     pub events: u64,
-    /// Items stored since the start.
+    /// Events stored since the start.
     pub stored: u64,
+    /// Size of the items that hold them in bytes, as DynamoDB counts it.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// Write units that these items took, in the table and the index together.
+    #[serde(default)]
+    pub stored_units: u64,
     /// Age of the newest stored event by the exchange's time; null before the first.
     pub newest_age_us: Option<u64>,
 }

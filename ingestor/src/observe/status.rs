@@ -50,6 +50,8 @@ pub struct Status {
     pub sync_micros: Gauge,
     /// Events that are in the table, as items of their own or in blocks.
     pub stored: Counter,
+    /// Size of the items that hold them, in bytes.
+    pub stored_bytes: Counter,
     /// Write units that these items took, in the table and the index together.
     pub write_units: Counter,
     /// Blocks that are in the table.
@@ -132,10 +134,25 @@ pub struct ChannelStatus {
     pub events: u64,
     /// Events stored in this run.
     pub stored: u64,
+    /// Size of the items that hold them, in bytes.
+    pub bytes: u64,
+    /// Write units that these items took, in the table and the index together.
+    pub units: u64,
     /// The newest `price_str`.
     pub last_price: Option<String>,
     /// Time of the newest stored event, by the exchange's clock.
     pub newest: Micros,
+}
+
+/// Events and the items that hold them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredEvents {
+    /// Number of events.
+    pub events: u64,
+    /// Size of the items in bytes.
+    pub bytes: u64,
+    /// Write units that the items took, in the table and the index together.
+    pub units: u64,
 }
 
 impl Status {
@@ -151,19 +168,22 @@ impl Status {
         }
     }
 
-    /// Notes stored events, the newest of `time` by the exchange's clock. `units`: write units that they took.
-    pub fn stored(&self, channel: &Channel, time: Micros, events: u64, units: u64) {
+    /// Notes stored events, the newest of `time` by the exchange's clock.
+    pub fn stored(&self, channel: &Channel, time: Micros, StoredEvents { events, bytes, units }: StoredEvents) {
         self.stored.add(events);
+        self.stored_bytes.add(bytes);
         self.write_units.add(units);
         self.newest_stored.raise(time.0);
         let mut channels = lock(&self.channels);
         let status = entry(&mut channels, channel);
         status.stored += events;
+        status.bytes += bytes;
+        status.units += units;
         status.newest = status.newest.max(time);
     }
 
-    /// Notes a stored block. `bytes`: the size of its item; `units`: write units that it took.
-    pub fn stored_block(&self, events: u64, bytes: u64, units: u64) {
+    /// Notes that stored events are a block.
+    pub fn stored_block(&self, StoredEvents { events, bytes, units }: StoredEvents) {
         self.blocks.add(1);
         self.block_events.add(events);
         self.block_bytes.add(bytes);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use shared::channel::Channel;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,6 +23,7 @@ use crate::receive::socket::Socket;
 use crate::ship::shipper::Shipper;
 use crate::spool::record::Record;
 use crate::spool::{Spool, SpoolError};
+use crate::store::keeping::{Keeping, KnownKeeps};
 use crate::store::reader::StoreReader;
 use crate::store::table;
 use crate::store::writer::Writer;
@@ -105,9 +106,10 @@ pub(super) fn filler(
     Ok(Some(GapFiller::new(rest, stored, writer, status, daemon, timing, channels)))
 }
 
-/// Runs the shipper once the table is known to be the right one.
+/// Runs the shipper once the table is known to be the right one, and how long its items are kept.
 pub(super) async fn ship(
     shipper: Shipper,
+    keeps: watch::Sender<KnownKeeps>,
     client: Client,
     config: Arc<Config>,
     status: Arc<Status>,
@@ -121,8 +123,23 @@ pub(super) async fn ship(
             () = finish.cancelled() => return Ok(()),
         }
     }
+    let keeping = Keeping::new(client, &config);
+    let known = loop {
+        match keeping.agree().await {
+            Ok(known) => break known,
+            Err(reason) => status.set_trouble(Component::Table, Some(reason)),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(CHECK_AGAIN) => {}
+            () = finish.cancelled() => return Ok(()),
+        }
+    };
     status.set_trouble(Component::Table, None);
-    Ok(shipper.run(finish).await?)
+    keeps.send_replace(Some(Arc::new(known)));
+    tokio::select! {
+        shipped = shipper.run(finish) => Ok(shipped?),
+        () = keeping.follow(&keeps) => Ok(()),
+    }
 }
 
 /// Waits until a task has ended; for ever if there is none.

@@ -193,7 +193,7 @@ impl BlockStage {
         let item = BlockItem::new(&kept.channel, &self.daemon, first, kept.data.clone())?;
         self.writing += 1;
         let channel = Channel::from_frame(kept.channel.clone());
-        let note = BlockNote { first, events: item.count(), bytes: item.size() as u64 };
+        let note = BlockNote { first, events: item.count() };
         let entry = BatchEntry::of_item(item.key(), channel, item.times().1, item.to_attributes());
         Ok(BatchEntry { sequences: kept.sequences.clone(), block: Some(note), ..entry })
     }
@@ -226,6 +226,46 @@ impl BlockStage {
         }
         if self.recovered.is_empty() {
             self.fates.clear();
+        }
+    }
+}
+
+/// Packs events of one channel into blocks as the daemon would, to say what they take.
+pub struct Packer {
+    channel: Channel,
+    stage: BlockStage,
+    blocks: Vec<BlockItem>,
+}
+
+impl Packer {
+    /// Creates one without events. `age`: how long a block stays open.
+    #[must_use]
+    pub fn new(channel: Channel, age: Duration) -> Packer {
+        // As long as the names that daemons give themselves.
+        let stage = BlockStage::new(Storages::default(), age, "a-machine-1a2b3c4d".to_owned());
+        Packer { channel, stage, blocks: Vec::new() }
+    }
+
+    /// Adds an event that was received at `now`; returns how it would be stored.
+    pub fn add(&mut self, sequence: u64, entry: BatchEntry, now: Instant) -> Storage {
+        self.stage.close_due(now);
+        let storage = if self.stage.add(sequence, entry, now).is_ok() { Storage::Blocks } else { Storage::Events };
+        self.take();
+        storage
+    }
+
+    /// Returns the blocks, the last one as far as it has come.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<BlockItem> {
+        self.stage.close(&self.channel.clone());
+        self.take();
+        self.blocks
+    }
+
+    fn take(&mut self) {
+        for kept in self.stage.take_closed() {
+            let first = kept.sequences.first().copied().unwrap_or_default();
+            self.blocks.extend(BlockItem::new(&kept.channel, &self.stage.daemon, first, kept.data));
         }
     }
 }
@@ -320,7 +360,6 @@ mod tests {
                 let entry = stage.entry(&kept).unwrap();
                 let note = entry.block.unwrap();
                 assert_eq!((entry.sequences.clone(), note.first), (kept.sequences.clone(), kept.sequences[0]));
-                assert_eq!(note.bytes, shared::item::size(&entry.item) as u64);
                 for sequence in &kept.sequences {
                     assert!(self.settled.insert(*sequence), "{sequence} is in two blocks, or in one and alone");
                 }

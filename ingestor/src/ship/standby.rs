@@ -104,7 +104,7 @@ fn decide(intervals: &[Interval], time: u64) -> Decision {
     match here.map(|interval| interval.state).max().unwrap_or(State::Unknown) {
         State::Captured => Decision::Skip,
         State::Filled | State::Gap => Decision::Write,
-        State::Unknown => Decision::Wait,
+        State::Unknown | State::Expired => Decision::Wait,
     }
 }
 

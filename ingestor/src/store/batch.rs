@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use shared::channel::Channel;
-use shared::item::{self, Item};
+use shared::coverage::days::DAY;
+use shared::item::{self, EXPIRES, Item};
+use shared::keep::Keeps;
 use shared::key::Key;
+use shared::table::NMICROTIMESTAMP;
 use shared::time::Micros;
 
 use crate::ledger;
@@ -43,8 +47,6 @@ pub struct BlockNote {
     pub first: u64,
     /// Number of its events.
     pub events: u32,
-    /// Size of its item, in bytes.
-    pub bytes: u64,
 }
 
 impl From<ledger::LedgerEntry> for BatchEntry {
@@ -60,6 +62,33 @@ impl BatchEntry {
     #[must_use]
     pub fn of_item(key: Key, channel: Channel, time: Micros, item: Item) -> BatchEntry {
         BatchEntry { sequences: Vec::new(), key, channel, time, item, content: None, ledger: None, block: None }
+    }
+
+    /// Sets when the item expires, by the time of what it holds; an item that says so itself stays as it is.
+    pub fn expire(&mut self, keeps: &Keeps) {
+        let Some((channel, from, through)) = self.holds() else { return };
+        let Some(expires) = keeps.expires(channel, from, through) else { return };
+        let expires = AttributeValue::N(expires.to_string());
+        // The largest item would be refused with it: rather kept for ever.
+        let more = EXPIRES.len() + shared::attribute::size(&expires);
+        if !self.item.contains_key(EXPIRES) && item::size(&self.item) + more <= item::MAX_SIZE {
+            self.item.insert(EXPIRES.to_owned(), expires);
+        }
+    }
+
+    /// Returns the channel and the first and last moment of what the item holds, microseconds since the Unix epoch by the exchange's clock; `None`
+    /// for what says nothing of one channel's time.
+    fn holds(&self) -> Option<(&str, u64, u64)> {
+        let (name, time) = (self.channel.as_str(), self.time.0);
+        let begins = |attribute: &str| self.item.get(attribute)?.as_n().ok()?.parse().ok();
+        match name.split_once(':') {
+            Some(("_coverage" | "_coverage-days", channel)) => Some((channel, begins("from")?, time)),
+            // Events are replayed from an order book until there is the next one.
+            Some(("_snapshot", channel)) => Some((channel, time, time.saturating_add(DAY))),
+            _ if name.starts_with('_') => None,
+            _ if self.block.is_some() => Some((name, begins(NMICROTIMESTAMP)?, time)),
+            _ => Some((name, time, time)),
+        }
     }
 }
 

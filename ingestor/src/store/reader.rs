@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use shared::coverage::days::days_channel;
 use shared::coverage::{self, Interval, State};
 use shared::item::{EXPIRES, Item};
 use shared::table::{CHANNEL, ID, INDEX, MICROTIMESTAMP, NMICROTIMESTAMP};
 
+use crate::clock::system_micros;
 use crate::store::request::{required, send_with_timeout};
 
 /// Reads events and ledger entries from the table.
@@ -73,8 +75,8 @@ impl StoreReader {
         Ok(found)
     }
 
-    /// Returns the ledger's items of what one daemon captured of a channel, of intervals that end between two moments
-    /// (microseconds since the Unix epoch, both included) and that do not expire.
+    /// Returns what one daemon captured of a channel, of intervals that end between two moments (microseconds since the Unix epoch, both
+    /// included): the ledger's items of that time that have not expired, and the entries of its days that there are.
     ///
     /// # Errors
     ///
@@ -90,7 +92,9 @@ impl StoreReader {
             .query()
             .table_name(&self.table)
             .key_condition_expression("#id = :id AND #end BETWEEN :from AND :through")
-            .filter_expression("#channel = :channel AND #state = :captured AND attribute_not_exists(#expires)")
+            .filter_expression(
+                "(#channel = :channel OR #channel = :days) AND #state = :captured AND (attribute_not_exists(#expires) OR #expires > :now)",
+            )
             .set_expression_attribute_names(names([("#id", ID), ("#channel", CHANNEL)]))
             .expression_attribute_names("#end", MICROTIMESTAMP)
             .expression_attribute_names("#state", "state")
@@ -100,6 +104,8 @@ impl StoreReader {
             // A sort key is the end, a separator and more.
             .expression_attribute_values(":through", AttributeValue::S((through + 1).to_string()))
             .expression_attribute_values(":channel", AttributeValue::S(coverage::ledger_channel(channel)))
+            .expression_attribute_values(":days", AttributeValue::S(days_channel(channel)))
+            .expression_attribute_values(":now", AttributeValue::N((system_micros() / 1_000_000).to_string()))
             .expression_attribute_values(":captured", AttributeValue::S(State::Captured.name().to_owned()));
         let mut found = Vec::new();
         self.for_each_page(query, |items| found.extend(items)).await?;

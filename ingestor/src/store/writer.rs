@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{PutRequest, ReturnConsumedCapacity, WriteRequest};
+use shared::keep::Keeps;
 use shared::key::Key;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::observe::status::{Component, Status};
 use crate::store::answer::{self, Answer, Cause};
 use crate::store::batch::BatchEntry;
+use crate::store::keeping::KnownKeeps;
 use crate::store::limit::Limit;
 use crate::store::reader::StoreReader;
 use crate::store::writer::probe::Probe;
@@ -40,14 +43,41 @@ pub struct Writer {
     patience: Duration,
     status: Arc<Status>,
     probe: Probe,
+    /// How long items are kept; nothing is written before that is known.
+    keeps: watch::Receiver<KnownKeeps>,
 }
 
 impl Writer {
-    /// Creates a writer with at most `writers` requests in flight, each with the timeout `patience`.
+    /// Creates a writer with at most `writers` requests in flight, each with the timeout `patience`. What it writes is kept for ever.
     #[must_use]
     pub fn new(client: Client, table: String, writers: usize, patience: Duration, status: Arc<Status>) -> Writer {
         let limit = Arc::new(Limit::new(writers));
-        Writer { client, table, limit, writers, patience, status, probe: Probe::default() }
+        let (_, keeps) = watch::channel(Some(Arc::default()));
+        Writer { client, table, limit, writers, patience, status, probe: Probe::default(), keeps }
+    }
+
+    /// Sets when items expire by what is known, and writes nothing before something is.
+    #[must_use]
+    pub fn with_keeps(self, keeps: watch::Receiver<KnownKeeps>) -> Writer {
+        Writer { keeps, ..self }
+    }
+
+    /// Sets when an item expires, if it is known by now how long items are kept; otherwise that is done when it is written.
+    pub fn expire(&self, entry: &mut BatchEntry) {
+        if let Some(keeps) = &*self.keeps.borrow() {
+            entry.expire(keeps);
+        }
+    }
+
+    /// Waits until it is known how long items are kept.
+    async fn keeps(&self) -> Arc<Keeps> {
+        let mut keeps = self.keeps.clone();
+        let known = keeps.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
+        match known {
+            Some(keeps) => keeps,
+            // Whoever would say so is gone: the daemon is stopping, and this task with it.
+            None => std::future::pending().await,
+        }
     }
 
     /// Returns how many batches may be written at once, those that wait for their next attempt included.
@@ -67,7 +97,9 @@ impl Writer {
     /// # Cancel safety
     ///
     /// Dropping it leaves an unknown part of the batch in the table; writing the batch again is harmless.
-    pub async fn write(&self, entries: Vec<BatchEntry>) -> Outcome {
+    pub async fn write(&self, mut entries: Vec<BatchEntry>) -> Outcome {
+        let keeps = self.keeps().await;
+        entries.iter_mut().for_each(|entry| entry.expire(&keeps));
         self.status.batches.add(1);
         let mut outcome = Outcome::default();
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);

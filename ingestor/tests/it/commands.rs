@@ -41,7 +41,7 @@ fn with(settings: &Settings, changes: &[(&str, &str)]) -> Settings {
 }
 
 /// A proxy in front of the bench's own that lets only these actions through.
-async fn role(bench: &Bench, actions: &[&str]) -> Proxy {
+pub(crate) async fn role(bench: &Bench, actions: &[&str]) -> Proxy {
     let allow: BTreeSet<String> = actions.iter().map(|action| (*action).to_owned()).collect();
     let config =
         fault_proxy::config::Config { allow: Some(allow), ..fault_proxy::config::Config::new(bench.proxy.url(), 1) };
@@ -438,8 +438,8 @@ async fn an_estimate_counts_what_is_in_the_table() {
     let cell = |ran: &Ran, name: &str, column: usize| {
         line(ran, name).split_whitespace().nth(column).unwrap().replace([',', '*'], "")
     };
-    assert_ne!(cell(&ran, "live_orders_btcusd", 1), "0");
-    assert_eq!(cell(&ran, "live_orders_btcusd", 2), "2.00");
+    assert_ne!(cell(&ran, "live_orders_btcusd events", 2), "0");
+    assert_eq!(cell(&ran, "live_orders_btcusd events", 4), "2.00");
     bench.drain(&daemon).await;
     daemon.stop().await.unwrap();
 
@@ -450,7 +450,13 @@ async fn an_estimate_counts_what_is_in_the_table() {
     let mut all = 0;
     for channel in ["live_trades_btcusd", "live_orders_btcusd", "live_trades_ethusd", "live_orders_ethusd"] {
         let stored = items.iter().filter(|item| item["channel"].as_s().unwrap() == channel).count();
-        assert_eq!(cell(&ran, channel, 1), (stored * 24).to_string(), "{channel}");
+        let configured =
+            if bench.blocks().await.values().any(|block| block["channel"].as_s().unwrap().ends_with(channel)) {
+                "blocks"
+            } else {
+                "events"
+            };
+        assert_eq!(cell(&ran, &format!("{channel} {configured}"), 2), (stored * 24).to_string(), "{channel}");
         all += stored * 24;
     }
     assert_eq!(cell(&ran, "all", 1), all.to_string());

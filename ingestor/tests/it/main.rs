@@ -12,6 +12,7 @@ mod connection;
 mod days;
 mod faults;
 mod fill;
+mod keep;
 mod kill;
 mod ledger;
 mod markets;

@@ -13,7 +13,7 @@ use ingestor::observe::document::Document;
 use ingestor::observe::gaps::GapState;
 use ingestor::observe::page::{About, Source, StatusPage};
 use ingestor::observe::report::Report;
-use ingestor::observe::status::{Component, Status};
+use ingestor::observe::status::{Component, Status, StoredEvents};
 use ingestor::observe::watch::Watch;
 use ingestor::spool::Spool;
 use ingestor::spool::record::{ConnectionEvent, Payload, Record};
@@ -142,7 +142,7 @@ async fn the_document_has_its_fields_and_what_is_unknown_is_null() {
     old.last_message.set(now);
     old.proved.set(now);
     status.open.lost(Loss { connection: 7, at: now, reason: "no answer to a ping".to_owned() });
-    status.stored(&channels[0], Micros(now), 1, 2);
+    status.stored(&channels[0], Micros(now), StoredEvents { events: 1, bytes: 463, units: 2 });
     status.sync_micros.set(1);
     status.write_limit.set(4);
     status.wrote_in(Duration::from_millis(3));

@@ -5,6 +5,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use shared::item::EXPIRES;
 use smol_str::SmolStr;
 use std::{fmt, sync::Arc};
 
@@ -111,6 +112,7 @@ impl<'de> Visitor<'de> for Like<'_> {
                         *known = Some(value);
                     }
                 }
+                Name::NotShown => drop(map.next_value::<IgnoredAny>()?),
                 Name::Other(name) => others.push((name, map.next_value()?)),
             }
         }
@@ -130,6 +132,8 @@ struct NameIn<'shape>(&'shape Shape);
 
 enum Name {
     Known(usize),
+    /// `expires` is the table's: no event has it.
+    NotShown,
     Other(SmolStr),
 }
 
@@ -149,7 +153,11 @@ impl Visitor<'_> for NameIn<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(self.0.place(name).map_or_else(|| Name::Other(SmolStr::new(name)), Name::Known))
+        Ok(match self.0.place(name) {
+            Some(place) => Name::Known(place),
+            None if name == EXPIRES => Name::NotShown,
+            None => Name::Other(SmolStr::new(name)),
+        })
     }
 }
 
@@ -264,6 +272,15 @@ mod tests {
         assert!(Arc::ptr_eq(first.shape(), second.shape()));
         assert_eq!((second.text("a"), second.number("b")), (Some("4"), Some("3")));
         assert_eq!((third.shape().len(), third.text("a")), (1, Some("AA==")));
+    }
+
+    /// With and without the attribute neighbours have one shape.
+    #[test]
+    fn when_an_item_expires_is_left_out() {
+        let body = r#"{"Items":[{"a":{"S":"1"},"expires":{"N":"9"}},{"a":{"M":{"expires":{"N":"9"}}}},{"expires":{"N":"8"},"a":{"S":"2"}}]}"#;
+        let items = Answer::parse(body.as_bytes()).unwrap().items.0;
+        assert!(items.iter().all(|item| item.shape().names().eq(["a"]) && Arc::ptr_eq(item.shape(), items[0].shape())));
+        assert_eq!(items[1].get("a"), Some(&Value::Map([("expires".into(), Value::Number("9".into()))].into())));
     }
 
     #[test]

@@ -16,7 +16,7 @@ export interface Candle {
 }
 
 /** States of candles, the one that says most about a longer candle first. */
-const STATES = ['gap', 'unread', 'unknown', 'open', 'complete'];
+const STATES = ['expired', 'gap', 'unread', 'unknown', 'open', 'complete'];
 
 /** Merges rows of `/candles`, in order of time, into candles of `step`. */
 export function merged(rows: Fields[], step: number): Candle[] {

@@ -85,16 +85,17 @@ export class Strip {
         const colours = palette();
         const hatched = hatch(context, colours.filled, colours.surface);
         const dotted = hatch(context, colours.unknown, colours.surface);
+        const fills = { expired: colours.unknown, unknown: dotted, captured: colours.captured, filled: hatched, gap: colours.gap };
         this.lanes.forEach((lane, number) => {
             const top = number * LANE + (LANE - BAR) / 2;
             // Gaps last, so that nothing hides a short one.
-            for (const state of ['unknown', 'captured', 'filled', 'gap'] as const) {
+            for (const state of ['expired', 'unknown', 'captured', 'filled', 'gap'] as const) {
                 for (const interval of lane.intervals) {
                     if (interval.state !== state) continue;
                     const [left, right] = [this.chart.x(interval.from), this.chart.x(interval.through + 1)];
                     if (right < 0 || left > width) continue;
-                    context.fillStyle = state === 'gap' ? colours.gap : state === 'captured' ? colours.captured : state === 'filled' ? hatched : dotted;
-                    const tall = state === 'gap' ? 2 : state === 'captured' ? -2 : 0;
+                    context.fillStyle = fills[state];
+                    const tall = state === 'gap' ? 2 : state === 'captured' ? -2 : state === 'expired' ? -4 : 0;
                     context.fillRect(left, top - tall, Math.max(state === 'gap' ? 3 : 0.5, right - left), BAR + 2 * tall);
                 }
             }
@@ -176,9 +177,10 @@ export class Strip {
     private summarize(): void {
         const of = (state: State) => this.lanes[0]?.intervals.filter((interval) => interval.state === state) ?? [];
         const length = (list: Interval[]) => list.reduce((sum, one) => sum + one.through - one.from + 1, 0);
-        const [gaps, unknown] = [of('gap'), of('unknown')];
-        const parts = gaps.length > 0 ? [texts.gaps(gaps.length, length(gaps))] : unknown.length > 0 ? [] : [texts.nothingMissing];
+        const [gaps, unknown, expired] = [of('gap'), of('unknown'), of('expired')];
+        const parts = gaps.length > 0 ? [texts.gaps(gaps.length, length(gaps))] : unknown.length + expired.length > 0 ? [] : [texts.nothingMissing];
         if (unknown.length > 0) parts.push(texts.unknownFor(length(unknown)));
+        if (expired.length > 0) parts.push(texts.expiredFor(length(expired)));
         const [first] = this.lanes;
         const said = first === undefined ? '' : texts.summary(first.channel.name, parts.join(', '));
         if (this.summary.textContent !== said) this.summary.textContent = said;

@@ -14,6 +14,7 @@ use smol_str::format_smolstr;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 
+use crate::query::expiry::Ledgers;
 use crate::query::store::{Store, StoreError};
 use crate::range::{END_OF_TIME, Order, Range, Subject};
 
@@ -43,21 +44,28 @@ pub struct Coverage {
 ///
 /// [`StoreError`] if one of the queries fails.
 pub async fn read(
-    store: &Store,
+    ledgers: Ledgers<'_>,
     channel: &str,
     (from, to): (u64, u64),
     queries: usize,
     deadline: Instant,
 ) -> Result<Coverage, StoreError> {
+    let store = ledgers.store;
     let border = to.saturating_add(LONGEST).min(END_OF_TIME);
     let closed = days(channel, from, to.saturating_add(LONGEST_DAY).min(END_OF_TIME));
     let ends = ledger(channel, from, border);
-    let ((mut items, complete), (closed, all_closed)) =
-        tokio::try_join!(read_ends(store, &ends, queries, deadline), read_ends(store, &closed, queries, deadline))?;
+    let ((mut items, complete), (closed, all_closed), expired) = tokio::try_join!(
+        read_ends(store, &ends, queries, deadline),
+        read_ends(store, &closed, queries, deadline),
+        ledgers.expired(channel, deadline)
+    )?;
     let through =
         known(&items, complete, first_minute, (from, to)).min(known(&closed, all_closed, first_run, (from, to)));
     items.extend(closed);
-    let merge = |items: &[Item]| coverage::merge(&items.iter().filter_map(interval).collect::<Vec<_>>(), from, through);
+    let merge = |items: &[Item]| {
+        let recorded: Vec<_> = items.iter().filter_map(interval).collect();
+        coverage::expire(coverage::merge(&recorded, from, through), &expired)
+    };
     let mut intervals = merge(&items);
     if complete && border < END_OF_TIME && intervals.iter().any(|interval| interval.state == State::Unknown) {
         items.extend(later(store, channel, border, &items, deadline).await?);
@@ -89,7 +97,7 @@ fn first_run(end: u64) -> u64 {
 ///
 /// [`StoreError`] if one of the queries fails.
 pub async fn read_some(
-    store: &Store,
+    ledgers: Ledgers<'_>,
     channel: &str,
     (from, to): (u64, u64),
     most: i32,
@@ -97,13 +105,17 @@ pub async fn read_some(
 ) -> Result<Coverage, StoreError> {
     let (minutes, closed) = (ledger(channel, from, END_OF_TIME), days(channel, from, END_OF_TIME));
     let most_days = (most / 4).max(FEWEST_DAYS);
-    let ((mut items, complete), (closed, all_closed)) =
-        tokio::try_join!(read_first(store, &minutes, most, deadline), read_first(store, &closed, most_days, deadline))?;
+    let store = ledgers.store;
+    let ((mut items, complete), (closed, all_closed), expired) = tokio::try_join!(
+        read_first(store, &minutes, most, deadline),
+        read_first(store, &closed, most_days, deadline),
+        ledgers.expired(channel, deadline)
+    )?;
     let through =
         known(&items, complete, first_minute, (from, to)).min(known(&closed, all_closed, first_run, (from, to)));
     items.extend(closed);
     let recorded: Vec<_> = items.iter().filter_map(interval).collect();
-    Ok(Coverage { intervals: coverage::merge(&recorded, from, through), through })
+    Ok(Coverage { intervals: coverage::expire(coverage::merge(&recorded, from, through), &expired), through })
 }
 
 /// Reads the first `most` items of a range; returns them, and true if the range has no more.

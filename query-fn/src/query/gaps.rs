@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::query::coverage::{self, Coverage, State};
+use crate::query::expiry::Ledgers;
 use crate::query::page::Row;
 use crate::query::reader::AT_ONCE;
-use crate::query::store::{Store, StoreError};
+use crate::query::store::StoreError;
 use crate::range::{self, END_OF_TIME, Order, Position, Range, Subject};
 
 /// The longest that a page waits for its ledger.
@@ -25,10 +26,11 @@ const MOST: usize = 1_000;
 /// The value of `Gaps` of a page.
 #[derive(Debug, Default)]
 pub struct Gaps {
-    /// The gaps and the unknown and unread intervals, by their beginning.
+    /// The gaps and the expired, unknown and unread intervals, by their beginning.
     pub list: Vec<Value>,
-    /// True if the ledger could not be read: the same page may have other gaps the next time.
-    pub is_unread: bool,
+    /// True if the same page may have other gaps or fewer events the next time: the ledger could not be read, or events of this time have
+    /// expired.
+    pub may_change: bool,
 }
 
 impl Gaps {
@@ -54,7 +56,7 @@ impl Gaps {
 /// Reads what may be missing on the channels in the time that a page covers: `rows` of the range behind `after`; `more` is true if another
 /// page follows.
 pub async fn read(
-    store: &Store,
+    ledgers: Ledgers<'_>,
     (range, after): (&Range, Option<&Position>),
     channels: &[String],
     (rows, more): (&[Row], bool),
@@ -67,35 +69,44 @@ pub async fn read(
     };
     let Some(ends) = covered(range, after, rows, more) else { return Gaps::default() };
     let most = rows.len().clamp(*ENTRIES.start(), *ENTRIES.end());
-    between(store, &channels, ends, most, deadline.min(Instant::now() + PATIENCE)).await
+    between(ledgers, &channels, ends, most, deadline.min(Instant::now() + PATIENCE)).await
 }
 
 /// Reads what may be missing on each of the channels between `ends`, inclusive, from about `most` entries of their ledgers. With several
 /// channels each interval names its own.
-pub async fn between(store: &Store, channels: &[String], ends: (u64, u64), most: usize, deadline: Instant) -> Gaps {
+pub async fn between(
+    ledgers: Ledgers<'_>,
+    channels: &[String],
+    ends: (u64, u64),
+    most: usize,
+    deadline: Instant,
+) -> Gaps {
     let most = (most / channels.len().max(1)).max(*ENTRIES.start());
     let most = i32::try_from(most).unwrap_or(i32::MAX);
     let reads: Vec<_> =
-        channels.iter().map(|channel| coverage::read_some(store, channel, ends, most, deadline)).collect();
+        channels.iter().map(|channel| coverage::read_some(ledgers, channel, ends, most, deadline)).collect();
     let read: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
     let gaps = |(channel, read): (&String, _)| {
         let gaps = of(read, ends);
         if channels.len() > 1 { gaps.named(channel) } else { gaps }
     };
     let all: Vec<_> = channels.iter().zip(read).map(gaps).collect();
-    let is_unread = all.iter().any(|gaps| gaps.is_unread);
+    let may_change = all.iter().any(|gaps| gaps.may_change);
     let mut list: Vec<_> = all.into_iter().flat_map(|gaps| gaps.list).collect();
     list.sort_by_key(|gap| gap.get("from").and_then(Value::as_u64));
-    Gaps { list, is_unread }
+    Gaps { list, may_change }
 }
 
 /// Returns the gaps in a coverage that was read from `from` to `to`; after an error, one unread interval.
 pub(crate) fn of(read: Result<Coverage, StoreError>, (from, to): (u64, u64)) -> Gaps {
     match read {
-        Ok(coverage) => Gaps { list: list(&coverage, to), is_unread: false },
+        Ok(coverage) => {
+            let may_change = coverage.intervals.iter().any(|interval| interval.state == State::Expired);
+            Gaps { list: list(&coverage, to), may_change }
+        }
         Err(error) => {
             tracing::warn!(%error, "answer without ledger");
-            Gaps { list: vec![gap(from, to, "unread", Some("the ledger did not answer"))], is_unread: true }
+            Gaps { list: vec![gap(from, to, "unread", Some("the ledger did not answer"))], may_change: true }
         }
     }
 }

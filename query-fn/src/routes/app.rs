@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::http::token::Signer;
 use crate::query::channels::Channels;
+use crate::query::expiry::{Expiry, Ledgers};
 use crate::query::store::Store;
 
 /// The state of the service: table, keys, configuration, cached channels, viewers.
@@ -16,6 +17,7 @@ pub(super) struct App {
     pub(super) signer: Signer,
     pub(super) config: Config,
     pub(super) channels: Channels,
+    pub(super) expiry: Expiry,
     /// The places of viewers of `/tail`.
     pub(super) viewers: Arc<Semaphore>,
 }
@@ -26,6 +28,11 @@ impl App {
         let store = Store::new(client, config.table.clone());
         let signer = Signer::new(config.signing_keys.clone());
         let viewers = Arc::new(Semaphore::new(config.tail_viewers));
-        App { store, signer, config, channels: Channels::default(), viewers }
+        App { store, signer, config, channels: Channels::default(), expiry: Expiry::default(), viewers }
+    }
+
+    /// Returns what ledgers are read with; `store` counts what it costs.
+    pub(super) fn ledgers<'app>(&'app self, store: &'app Store) -> Ledgers<'app> {
+        Ledgers { store, channels: &self.channels, expiry: &self.expiry }
     }
 }

@@ -14,7 +14,7 @@ use crate::http::request::parameters::check_fields;
 use crate::http::response::{self, Envelope};
 use crate::query::candles::{self, Candle, CandlesQuery};
 use crate::query::coverage::{self, State};
-use crate::query::store::Store;
+use crate::query::expiry::Ledgers;
 use crate::range;
 
 /// The columns of `/candles` as CSV.
@@ -39,8 +39,10 @@ pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Prob
     }
     let purpose = candles_token(request.interval);
     let token = read.next.as_deref().map(|next| app.signer.issue_for(&request.range, next, &purpose)).transpose()?;
-    let states = states(&context.store, &request, &read.candles, deadline).await;
-    if read.cut_short || states.is_none() {
+    let states = states(context.ledgers(), &request, &read.candles, deadline).await;
+    // Trades of expired time are there today and gone tomorrow.
+    let may_change = states.as_ref().is_none_or(|states| states.contains(&EXPIRED));
+    if read.cut_short || may_change {
         caching = Caching::Mutable;
     }
     let states = states.unwrap_or_else(|| vec!["unread"; read.candles.len()]);
@@ -58,10 +60,13 @@ const LEDGER_PAGES: usize = 8;
 /// The longest time that candles wait for the ledger.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Returns the state of each candle's time inside the range: `complete`, `gap`, `unknown`, `open` while it lasts, `unread` if the ledger is too
-/// large; returns `None` if the ledger cannot be read.
+/// The state of a candle some of whose trades may have expired.
+const EXPIRED: &str = "expired";
+
+/// Returns the state of each candle's time inside the range: `complete`, `gap`, `unknown`, `open` while it lasts, `expired` if the trades of a part of it
+/// may be gone, `unread` if the ledger is too large; returns `None` if the ledger cannot be read.
 async fn states(
-    store: &Store,
+    ledgers: Ledgers<'_>,
     request: &CandlesRequest,
     candles: &[Candle],
     deadline: Instant,
@@ -73,7 +78,7 @@ async fn states(
     };
     let span = (ends(first).0, ends(last).1);
     let deadline = deadline.min(Instant::now() + PATIENCE);
-    let read = coverage::read(store, request.range.subject.name(), span, LEDGER_PAGES, deadline).await;
+    let read = coverage::read(ledgers, request.range.subject.name(), span, LEDGER_PAGES, deadline).await;
     let coverage = match read {
         Ok(coverage) => coverage,
         Err(error) => {
@@ -89,6 +94,7 @@ async fn states(
         let inside = coverage.intervals.iter().skip(start).take_while(|interval| interval.from <= through);
         let states: Vec<_> = inside.map(|interval| interval.state).collect();
         match () {
+            () if states.contains(&State::Expired) => EXPIRED,
             () if through >= now => "open",
             () if coverage.through < through => "unread",
             () if states.contains(&State::Gap) => "gap",

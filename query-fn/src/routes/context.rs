@@ -14,6 +14,7 @@ use crate::http::invocation::Invocation;
 use crate::http::request::Presentation;
 use crate::http::server::Stopping;
 use crate::http::token::Signer;
+use crate::query::expiry::Ledgers;
 use crate::query::store::Store;
 use crate::range::Range;
 
@@ -43,6 +44,11 @@ impl FromRequestParts<Arc<App>> for RequestContext {
 }
 
 impl RequestContext {
+    /// Returns what ledgers are read with.
+    pub(super) fn ledgers(&self) -> Ledgers<'_> {
+        self.app.ledgers(&self.store)
+    }
+
     /// Returns what the parameters of a request are read from.
     pub(super) fn input(&self) -> (&Uri, &HeaderMap, &Signer) {
         (&self.uri, &self.headers, &self.app.signer)

@@ -13,7 +13,7 @@ use crate::http::request::derived::{COUNT_TOKEN, CountRequest};
 use crate::http::request::parameters::check_fields;
 use crate::http::response::{self, Envelope};
 use crate::query::count::{self, Ends, MAX_PAGES};
-use crate::query::store::Store;
+use crate::query::expiry::Ledgers;
 use crate::query::{coverage, gaps};
 use crate::range::{END_OF_TIME, Range};
 
@@ -38,12 +38,12 @@ pub(super) async fn one(context: RequestContext) -> Result<Response<Body>, Probl
     let (deadline, channel) = (context.deadline(), range.subject.name());
     let ends = count::ends(&context.store, range, deadline).await?;
     let counting = count::read(&context.store, range, so_far.clone(), MAX_PAGES, deadline);
-    let (count, gaps) = tokio::join!(counting, gaps(&context.store, range, ends, deadline));
+    let (count, gaps) = tokio::join!(counting, gaps(context.ledgers(), range, ends, deadline));
     let count = count?;
     if count.is_empty() {
         app.channels.check(channel, &context.store, deadline).await?;
     }
-    if gaps.is_unread || count.through.is_some() {
+    if gaps.may_change || count.through.is_some() {
         caching = Caching::Mutable;
     }
     let next = count.through.map(|_| app.signer.issue_for(range, &count.to_string(), COUNT_TOKEN));
@@ -59,11 +59,11 @@ pub(super) async fn one(context: RequestContext) -> Result<Response<Body>, Probl
 }
 
 /// Reads the gaps between the ends of the range, or, without `from` or `to`, those of its events.
-async fn gaps(store: &Store, range: &Range, ends: Ends, deadline: Instant) -> gaps::Gaps {
+async fn gaps(ledgers: Ledgers<'_>, range: &Range, ends: Ends, deadline: Instant) -> gaps::Gaps {
     let from = Some(range.from).filter(|from| *from > 0).or(ends.first);
     let to = Some(range.to).filter(|to| *to < END_OF_TIME).or(ends.last);
     let Some(ends) = from.zip(to).filter(|(from, to)| from <= to) else { return gaps::Gaps::default() };
     let deadline = deadline.min(Instant::now() + PATIENCE);
-    let read = coverage::read(store, range.subject.name(), ends, LEDGER_PAGES, deadline).await;
+    let read = coverage::read(ledgers, range.subject.name(), ends, LEDGER_PAGES, deadline).await;
     gaps::of(read, ends).shortened(ends.1)
 }

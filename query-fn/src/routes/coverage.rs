@@ -26,7 +26,7 @@ pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Prob
     let deadline = context.deadline();
     let (range, channel) = (&request.range, request.range.subject.name());
     let from = request.after.map_or(range.from, |after| after.saturating_add(1)).min(range.to);
-    let read = coverage::read(&context.store, channel, (from, range.to), MAX_QUERIES, deadline).await?;
+    let read = coverage::read(context.ledgers(), channel, (from, range.to), MAX_QUERIES, deadline).await?;
     let mut through = read.through;
     let mut intervals = read.intervals;
     intervals.retain(|interval| !is_beyond_record(interval, range.from, range.to));

@@ -78,8 +78,9 @@ async fn answer(context: &RequestContext, request: EventsRequest) -> Result<Resp
     let next = next.filter(|_| request.continues);
     let token = next.map(|next| app.signer.issue_for(range, &next.to_string(), EVENTS_TOKEN)).transpose()?;
     let shown = page.rows.get(..written.count).unwrap_or(&page.rows);
-    let gaps = gaps::read(&context.store, (range, after.as_ref()), &channels, (shown, token.is_some()), deadline).await;
-    if page.cut_short || gaps.is_unread {
+    let gaps =
+        gaps::read(context.ledgers(), (range, after.as_ref()), &channels, (shown, token.is_some()), deadline).await;
+    if page.cut_short || gaps.may_change {
         caching = Caching::Mutable;
     }
     let envelope = Envelope {

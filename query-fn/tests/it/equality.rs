@@ -1,8 +1,10 @@
 //! An answer does not depend on how its events are stored: as items, in blocks, or both, with the copies of two daemons.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use exchange_sim::model::channel::Family;
 use query_fn::config::Config;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use shared::item::EXPIRES;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
@@ -26,8 +28,17 @@ impl Stores {
             None => engine.clone(),
         };
         let mut urls = Vec::new();
-        let all =
-            [("events", &tables.events, &engine), ("blocks", &tables.blocks, &other), ("mixed", &tables.mixed, &other)];
+        // When an item expires is nothing that a reader sees.
+        let mut expiring = tables.mixed.clone();
+        for item in expiring.iter_mut().step_by(2) {
+            item.insert(EXPIRES.to_owned(), AttributeValue::N("4102444800".to_owned()));
+        }
+        let all = [
+            ("events", &tables.events, &engine),
+            ("blocks", &tables.blocks, &other),
+            ("mixed", &tables.mixed, &other),
+            ("expiring", &expiring, &other),
+        ];
         for (name, items, endpoint) in all {
             let service = Service::on(&engine).await;
             service.put(items.clone()).await;

@@ -15,6 +15,7 @@ mod faults;
 mod flows;
 mod formats;
 mod gaps;
+mod keep;
 mod lambda;
 mod lists;
 mod load;

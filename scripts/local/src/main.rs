@@ -65,6 +65,9 @@ struct Common {
     /// How channels are stored: each event by itself, or many in a block, e.g. live_orders_*=blocks
     #[arg(long, global = true, value_name = "CHANNEL=STORAGE,..", default_value = "", hide_default_value = true)]
     storage: String,
+    /// How long items are kept, e.g. 90d or live_orders_*=30d; the embedded store deletes nothing [default: for ever]
+    #[arg(long, global = true, value_name = "TIME|CHANNEL=TIME,..", default_value = "", hide_default_value = true)]
+    keep: String,
     /// The exchange's WebSocket
     #[arg(long, global = true, default_value = "wss://ws.bitstamp.net")]
     url: String,
@@ -132,6 +135,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         source,
         channels: common.channels.clone(),
         storage: common.storage.clone(),
+        keep: common.keep.clone(),
         data: data.clone(),
         place: place.clone(),
         table: common.table.clone(),

@@ -135,6 +135,8 @@ mod tests {
         let status = ChannelStatus {
             events,
             stored: events,
+            bytes: 463 * events,
+            units: 2 * events,
             last_price: Some("58356.10".to_owned()),
             newest: Micros(at - 100_000),
         };

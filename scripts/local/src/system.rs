@@ -32,6 +32,8 @@ pub struct Options {
     pub channels: Vec<String>,
     /// How they are stored, as the daemon's `storage` says it; empty: each event by itself.
     pub storage: String,
+    /// How long items are kept, as the daemon's `keep` says it; empty: for ever.
+    pub keep: String,
     /// The folder of the spool and the embedded store.
     pub data: PathBuf,
     /// Where the table lives.

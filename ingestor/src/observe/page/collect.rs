@@ -131,6 +131,7 @@ impl Source {
             stored: Stored {
                 total: sample.stored,
                 per_second: rate(|sample| sample.stored),
+                bytes: status.stored_bytes.get(),
                 newest_age_us: age(status.newest_stored.get(), now),
             },
             channels: parts::channels(status, &sample, rates.since(sample.at), now),

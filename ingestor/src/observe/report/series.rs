@@ -7,7 +7,7 @@ use crate::observe::status::Status;
 use crate::spool::Spool;
 
 /// Returns name, help and value of each counter; values count from the daemon's start.
-pub(super) fn counters(status: &Status) -> [(&'static str, &'static str, u64); 35] {
+pub(super) fn counters(status: &Status) -> [(&'static str, &'static str, u64); 37] {
     let gap_micros = status.gap_micros.get();
     [
         ("bitstamp_connects_total", "Connections to the exchange opened", status.connects.get()),
@@ -21,6 +21,8 @@ pub(super) fn counters(status: &Status) -> [(&'static str, &'static str, u64); 3
         ("bitstamp_duplicates_total", "Data messages that another connection brought first", status.duplicates.get()),
         ("bitstamp_durable_total", "Data messages durable in the spool", status.durable.get()),
         ("bitstamp_stored_total", "Events acknowledged by the table", status.stored.get()),
+        ("bitstamp_stored_bytes_total", "Size of the items that hold these events in bytes", status.stored_bytes.get()),
+        ("bitstamp_write_units_total", "Write units of these items, table and index", status.write_units.get()),
         ("bitstamp_blocks_total", "Blocks acknowledged by the table", status.blocks.get()),
         ("bitstamp_block_events_total", "Events in these blocks", status.block_events.get()),
         ("bitstamp_block_bytes_total", "Size of the blocks' items in bytes", status.block_bytes.get()),

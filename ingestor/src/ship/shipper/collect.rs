@@ -100,6 +100,8 @@ impl Shipper {
     /// Adds an event as an item of its own.
     pub(super) fn take_single(&mut self, sequence: u64, record: Record, mut entry: BatchEntry) {
         entry.sequences.push(sequence);
+        // Before the name of the daemon, which is left out where it would cost a write unit.
+        self.writer.expire(&mut entry);
         self.set_origin(&mut entry, &record);
         self.in_flight.insert(sequence, record);
         self.add(entry);

@@ -6,6 +6,7 @@ use shared::channel::Channel;
 use shared::item;
 
 use crate::clock::system_micros;
+use crate::observe::status::StoredEvents;
 use crate::ship::blocks::Fate;
 use crate::ship::shipper::Shipper;
 use crate::spool::SpoolError;
@@ -70,11 +71,12 @@ impl Shipper {
 
     fn note_stored(&mut self, entry: &BatchEntry) {
         let events = entry.block.map_or(1, |note| note.events.into());
-        let units = item::write_units(&entry.item);
-        self.status.stored(&entry.channel, entry.time, events, units);
+        let bytes = item::size(&entry.item);
+        let stored = StoredEvents { events, bytes: bytes as u64, units: item::write_units_of(bytes) };
+        self.status.stored(&entry.channel, entry.time, stored);
         if let Some(note) = &entry.block {
             self.blocks.settle(note, Fate::Stored);
-            self.status.stored_block(events, note.bytes, units);
+            self.status.stored_block(stored);
         }
     }
 

@@ -22,7 +22,8 @@ impl Writer {
     /// # Cancel safety
     ///
     /// As [`Writer::write`].
-    pub async fn insert_if_absent(&self, entry: BatchEntry, component: Component) -> Insertion {
+    pub async fn insert_if_absent(&self, mut entry: BatchEntry, component: Component) -> Insertion {
+        entry.expire(&*self.keeps().await);
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let first = match self.try_insert(&entry).await {

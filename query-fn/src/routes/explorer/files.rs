@@ -6,7 +6,7 @@ use super::File;
 pub(super) const PAGE: File = File {
     name: "index.html",
     media_type: "text/html; charset=utf-8",
-    tag: "af50f050456f232c",
+    tag: "6ab400b95d0d1ede",
     gzip: include_bytes!("../../../explorer/dist/index.html.gz"),
 };
 
@@ -19,15 +19,15 @@ pub(super) const ASSETS: [File; 3] = [
         gzip: include_bytes!("../../../explorer/dist/icon-Yq4JOvxe.svg.gz"),
     },
     File {
-        name: "index-B6x6vmnB.js",
+        name: "index-CA1BKaHr.js",
         media_type: "text/javascript; charset=utf-8",
-        tag: "dd00b2f2911a6d82",
-        gzip: include_bytes!("../../../explorer/dist/index-B6x6vmnB.js.gz"),
+        tag: "09c4e5f6125b848d",
+        gzip: include_bytes!("../../../explorer/dist/index-CA1BKaHr.js.gz"),
     },
     File {
-        name: "index-D7Fck8mT.css",
+        name: "index-CIYzN4CM.css",
         media_type: "text/css; charset=utf-8",
-        tag: "a62c14ff0864a64d",
-        gzip: include_bytes!("../../../explorer/dist/index-D7Fck8mT.css.gz"),
+        tag: "1222a28c7c3ecd7c",
+        gzip: include_bytes!("../../../explorer/dist/index-CIYzN4CM.css.gz"),
     },
 ];

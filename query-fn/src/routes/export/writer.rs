@@ -13,6 +13,7 @@ use crate::http::encoding::Encoder;
 use crate::http::lambda::size_as_sent;
 use crate::http::render::{self, Columns, Format};
 use crate::http::request::{EVENTS_TOKEN, EventsRequest};
+use crate::query::expiry::Ledgers;
 use crate::query::gaps;
 use crate::query::page::{Page, Row};
 use crate::query::store::Store;
@@ -197,17 +198,17 @@ impl Writer {
         let Written { rows, bytes, first, last, .. } = &self.written;
         let (first, last) = (*first, last.as_ref().map(|last| last.time));
         let (gaps, is_read_out) =
-            tokio::join!(gaps(&self.store, &self.channels, first, last), read_out(&mut self.pages));
+            tokio::join!(gaps(self.app.ledgers(&self.store), &self.channels, first, last), read_out(&mut self.pages));
         let read_units = self.store.read_units().filter(|_| is_read_out);
         Ok(Summary { rows: *rows, bytes: *bytes, first, last, gaps, read_units, token })
     }
 }
 
 /// Reads the gaps between the first and the last event.
-async fn gaps(store: &Store, channels: &[String], first: Option<u64>, last: Option<u64>) -> Vec<Value> {
+async fn gaps(ledgers: Ledgers<'_>, channels: &[String], first: Option<u64>, last: Option<u64>) -> Vec<Value> {
     let Some((first, last)) = first.zip(last) else { return Vec::new() };
     let ends = (first.min(last), first.max(last));
-    gaps::between(store, channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
+    gaps::between(ledgers, channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
 }
 
 /// Waits until nothing is read ahead any more, so that what it cost is known; nothing of it is sent. Returns false if that takes too long.

@@ -22,6 +22,7 @@ pub(super) fn daemon(
     let mut settings = BTreeMap::from([
         ("channels".to_owned(), options.channels.join(",")),
         ("storage".to_owned(), options.storage.clone()),
+        ("keep".to_owned(), options.keep.clone()),
         ("url".to_owned(), url),
         ("table".to_owned(), options.table.clone()),
         ("spool_dir".to_owned(), options.data.join("spool").display().to_string()),

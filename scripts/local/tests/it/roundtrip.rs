@@ -16,6 +16,7 @@ fn options(folder: &Path, channels: Vec<String>, config: Config) -> Options {
         source: system::Source::Simulator(Box::new(Config { truth: Some(folder.join("truth.ndjson")), ..config })),
         channels,
         storage: String::new(),
+        keep: String::new(),
         data: folder.to_owned(),
         place: Place::File(folder.join("store.db")),
         table: "bitstamp-live".to_owned(),

@@ -1,10 +1,11 @@
 //! `ingestor check`: tests whether the daemon could work.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
 use clap::Command;
-use ingestor::config::{Config, Faults};
+use ingestor::config::{Config, Faults, keep};
 use ingestor::exchange::markets::{self, Markets, MarketsError};
 use ingestor::exchange::rest::Rest;
 use ingestor::store::table;
@@ -61,7 +62,7 @@ pub(super) async fn run(config: Result<Config, Faults>, out: &mut dyn Write) -> 
             "{} into table {}{}",
             counted(config.channels.len() as u64, "channel"),
             config.table,
-            blocks(&config)
+            blocks(&config) + &kept(&config)
         )),
     )?;
     match resolved(&config).await {
@@ -131,6 +132,18 @@ async fn resolved(config: &Config) -> Result<Vec<Channel>, Vec<String>> {
 fn blocks(config: &Config) -> String {
     let names: Vec<_> = config.storage.in_blocks().collect();
     if names.is_empty() { String::new() } else { format!("; {} in blocks", names.join(", ")) }
+}
+
+/// Says how long items are kept, unless all are for ever.
+fn kept(config: &Config) -> String {
+    if !config.keep.is_set() {
+        return String::new();
+    }
+    let mut times: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for channel in config.channels.iter().map(Channel::as_str) {
+        times.entry(keep::spelled(config.keep.of(channel))).or_default().push(channel);
+    }
+    times.iter().map(|(time, channels)| format!("; {} kept {time}", channels.join(", "))).collect()
 }
 
 async fn listen(config: &Config) -> Found {

@@ -81,6 +81,8 @@ pub(super) fn channels(status: &Status, sample: &Sample, since: Option<&Sample>,
         channel: channel.to_string(),
         events: status.events,
         stored: status.stored,
+        stored_bytes: status.bytes,
+        stored_units: status.units,
         newest_age_us: age(status.newest.0, now),
     };
     all.into_iter().map(row).collect()

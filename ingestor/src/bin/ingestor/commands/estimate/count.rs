@@ -1,4 +1,4 @@
-//! Counts the events of each channel and the write units of one event.
+//! Counts the events of each channel.
 
 use std::time::Duration;
 
@@ -9,19 +9,15 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use ingestor::clock::system_micros;
 use ingestor::config::Config;
 use ingestor::store::table;
-use rust_decimal::Decimal;
 use shared::block::stored::partition;
 use shared::channel::{Channel, Family};
-use shared::item;
 use shared::table::{CHANNEL, INDEX, NMICROTIMESTAMP};
 use tokio::time::Instant;
 
+use super::sample::{self, Each};
 use crate::commands::daemon::Daemon;
 use crate::commands::{CommandError, progress};
 use ingestor::store::request::send_with_timeout;
-
-/// Number of a channel's newest items that are measured.
-const MEASURED: i32 = 100;
 
 /// Events of a channel, as counted.
 #[derive(Debug)]
@@ -29,9 +25,11 @@ pub(super) struct Counted {
     pub(super) channel: Channel,
     pub(super) events: u64,
     pub(super) over: Duration,
-    /// Write units that an event takes, in the table and the index together.
-    pub(super) units: Decimal,
-    /// True if the units were measured on this channel's own items.
+    /// What an event takes as an item of its own.
+    pub(super) single: Each,
+    /// What an event takes in a block; `None` if that is not known, or the channel is never stored in blocks.
+    pub(super) in_blocks: Option<Each>,
+    /// True if that was measured on this channel's own events.
     pub(super) is_measured: bool,
 }
 
@@ -57,21 +55,16 @@ pub(super) async fn in_table(config: &Config, last: Duration) -> Result<(Vec<Cou
                 break;
             }
         }
-        let newest = span.query(&client, config).scan_index_forward(false).limit(MEASURED).send();
-        let newest = send_with_timeout("dynamodb:Query on the index", newest).await.map_err(refused)?;
-        let measured = mean_units(newest.items());
-        let blocks = Span { channel: partition(channel.as_str()), ..span }.blocks(&client, config).await?;
-        bar.inc(blocks.events);
-        read_units += blocks.read_units;
-        let of_item = measured.unwrap_or_else(|| units_of(channel.family()));
-        let all = events + blocks.events;
-        let units = Decimal::from(events) * of_item + Decimal::from(blocks.units);
+        events += blocks(&client, config, &span, &mut read_units).await?;
+        let (measured, read) = sample::measure(&client, config, channel, last).await?;
+        read_units += read;
         counts.push(Counted {
             channel: channel.clone(),
-            events: all,
+            events,
             over: last,
-            units: units.checked_div(Decimal::from(all)).unwrap_or(of_item),
-            is_measured: measured.is_some() || blocks.events > 0,
+            single: measured.single.unwrap_or_else(|| each_of(channel.family())),
+            in_blocks: measured.in_blocks,
+            is_measured: measured.single.is_some(),
         });
     }
     bar.finish_and_clear();
@@ -83,54 +76,43 @@ pub(super) async fn in_table(config: &Config, last: Duration) -> Result<(Vec<Cou
     Ok((counts, source))
 }
 
-fn refused(sentence: String) -> CommandError {
+pub(super) fn refused(sentence: String) -> CommandError {
     CommandError::Store(format!("{sentence}; `--from daemon` counts without the table"))
 }
 
-/// What the blocks of a channel hold.
-#[derive(Default)]
-struct InBlocks {
-    events: u64,
-    /// Write units of all blocks, in the table and the index together.
-    units: u64,
-    read_units: f64,
+/// Counts the events in a channel's blocks.
+async fn blocks(client: &Client, config: &Config, span: &Span, read_units: &mut f64) -> Result<u64, CommandError> {
+    let span = Span { channel: partition(&span.channel), ..*span };
+    let (mut events, mut from) = (0, None);
+    loop {
+        let request = span.query(client, config).set_exclusive_start_key(from);
+        let page = send_with_timeout("dynamodb:Query on the index", request.send()).await.map_err(refused)?;
+        let counts = page.items().iter().map(|item| item.get("count")?.as_n().ok()?.parse::<u64>().ok());
+        events += counts.map(Option::unwrap_or_default).sum::<u64>();
+        *read_units += page.consumed_capacity().and_then(|read| read.capacity_units()).unwrap_or_default();
+        from = page.last_evaluated_key;
+        if from.is_none() {
+            return Ok(events);
+        }
+    }
 }
 
 /// Time range of a channel.
-struct Span {
-    channel: String,
+pub(super) struct Span {
+    pub(super) channel: String,
     /// Microseconds since the Unix epoch, by the exchange's clock.
-    from: u64,
-    to: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
 impl Span {
-    fn until_now(channel: &Channel, last: Duration) -> Span {
+    pub(super) fn until_now(channel: &Channel, last: Duration) -> Span {
         let to = system_micros();
         let last = u64::try_from(last.as_micros()).unwrap_or(u64::MAX);
         Span { channel: channel.to_string(), from: to.saturating_sub(last), to }
     }
 
-    /// Counts the events of the channel's blocks.
-    async fn blocks(&self, client: &Client, config: &Config) -> Result<InBlocks, CommandError> {
-        let (mut blocks, mut from) = (InBlocks::default(), None);
-        loop {
-            let request = self.query(client, config).set_exclusive_start_key(from);
-            let page = send_with_timeout("dynamodb:Query on the index", request.send()).await.map_err(refused)?;
-            for item in page.items() {
-                let count = item.get("count").and_then(|count| count.as_n().ok()?.parse::<u64>().ok());
-                blocks.events += count.unwrap_or_default();
-            }
-            blocks.units += page.items().iter().map(item::write_units).sum::<u64>();
-            blocks.read_units += page.consumed_capacity().and_then(|read| read.capacity_units()).unwrap_or_default();
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(blocks);
-            }
-        }
-    }
-
-    fn query(&self, client: &Client, config: &Config) -> QueryFluentBuilder {
+    pub(super) fn query(&self, client: &Client, config: &Config) -> QueryFluentBuilder {
         client
             .query()
             .table_name(&config.table)
@@ -145,20 +127,17 @@ impl Span {
     }
 }
 
-/// Returns the mean of the write units that these items took; `None` without any.
-fn mean_units(items: &[item::Item]) -> Option<Decimal> {
-    let units: u64 = items.iter().map(item::write_units).sum();
-    Decimal::from(units).checked_div(Decimal::from(items.len()))
-}
-
-/// Returns the write units of an event that cannot be measured, from the table in docs/cost.md.
-fn units_of(family: Family) -> Decimal {
-    let units = match family {
-        Family::OrderBook => 10,
-        Family::DetailOrderBook => 18,
-        Family::LiveTrades | Family::LiveOrders | Family::DiffOrderBook | Family::FundingRate | Family::Other => 2,
+/// Returns what an event takes as an item of its own where that cannot be measured, from the table in docs/cost.md.
+fn each_of(family: Family) -> Each {
+    let (bytes, units) = match family {
+        Family::LiveTrades => (249, 2),
+        Family::LiveOrders => (463, 2),
+        Family::OrderBook => (4_984, 10),
+        Family::DetailOrderBook => (8_391, 18),
+        Family::DiffOrderBook | Family::Other => (566, 2),
+        Family::FundingRate => (316, 2),
     };
-    Decimal::from(units)
+    Each::single(bytes, units)
 }
 
 /// Counts what the running daemon stores, from now on.
@@ -177,7 +156,14 @@ pub(super) async fn in_daemon(config: &Config, sample: Duration) -> anyhow::Resu
         let name = format!("bitstamp_channel_stored_total{{channel=\"{channel}\"}}");
         let value = |metrics: &std::collections::BTreeMap<_, _>| metrics.get(&name).copied().unwrap_or(0_u64);
         let events = value(&after).saturating_sub(value(&before));
-        Counted { channel: channel.clone(), events, over, units: units_of(channel.family()), is_measured: false }
+        Counted {
+            channel: channel.clone(),
+            events,
+            over,
+            single: each_of(channel.family()),
+            in_blocks: None,
+            is_measured: false,
+        }
     });
     let source =
         format!("counted: {} s in the daemon at {}, which says little of a day", over.as_secs(), daemon.address);

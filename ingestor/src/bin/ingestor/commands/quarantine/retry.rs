@@ -13,11 +13,13 @@ use ingestor::ship::{conflict, decode};
 use ingestor::spool::quarantine::{Quarantine, QuarantineEntry};
 use ingestor::spool::{Spool, SpoolError};
 use ingestor::store::batch::{self, Batch};
+use ingestor::store::keeping::Keeping;
 use ingestor::store::table;
 use ingestor::store::twins::{self, Copies};
 use ingestor::store::writer::{Outcome, Writer};
+use tokio::sync::watch;
 
-use crate::commands::progress;
+use crate::commands::{CommandError, progress};
 
 /// Number of entries read and written at once; bounds memory.
 const AT_ONCE: usize = 400;
@@ -33,7 +35,10 @@ pub(super) async fn retry(spool: &Spool, config: &Config, out: &mut dyn Write) -
     let client = table::connect(config).await;
     table::check(&client, &config.table).await?;
     let status = Arc::new(Status::default());
-    let writer = Writer::new(client, config.table.clone(), config.writers, config.request_timeout, status.clone());
+    let keeps = Keeping::new(client.clone(), config).read().await.map_err(CommandError::Store)?;
+    let (_, keeps) = watch::channel(Some(Arc::new(keeps)));
+    let writer = Writer::new(client, config.table.clone(), config.writers, config.request_timeout, status.clone())
+        .with_keeps(keeps);
     let mut retry = Retry { quarantine, writer, status, stored: 0, needless: 0, refused: 0 };
     let ran = retry.run().await;
     let (stored, needless) = (retry.stored, retry.needless);

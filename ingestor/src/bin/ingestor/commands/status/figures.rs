@@ -8,6 +8,9 @@ use ingestor::observe::document::Document;
 use crate::commands::daemon::Metrics;
 use crate::commands::{counted, grouped, sized};
 
+/// Number of channels that are shown one by one; `--json` and the status page have all.
+const MOST_CHANNELS: usize = 12;
+
 /// What is shown of a daemon; counts since its start.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Figures {
@@ -20,8 +23,12 @@ pub(super) struct Figures {
     stored: u64,
     /// Age of the newest stored event in microseconds.
     newest_age: Option<u64>,
+    /// Bytes and write units of the items that hold the stored events.
+    stored_items: [u64; 2],
     /// Blocks, their events, bytes and write units.
     blocks: [u64; 4],
+    /// Of each channel its stored events, and the bytes and write units of the items that hold them.
+    channels: Vec<(String, [u64; 3])>,
     waiting: u64,
     spool_bytes: u64,
     spool_max_bytes: u64,
@@ -49,6 +56,12 @@ impl Figures {
             received: status.received.total,
             stored: status.stored.total,
             newest_age: status.stored.newest_age_us,
+            stored_items: [status.stored.bytes, status.cost.units],
+            channels: status
+                .channels
+                .iter()
+                .map(|channel| (channel.channel.clone(), [channel.stored, channel.stored_bytes, channel.stored_units]))
+                .collect(),
             blocks: [status.blocks.total, status.blocks.events, status.blocks.bytes, status.blocks.units],
             waiting: status.spool.records,
             spool_bytes: status.spool.bytes,
@@ -84,6 +97,8 @@ impl Figures {
             stored,
             // Before the first event the age counts from the daemon's start.
             newest_age: (stored > 0).then(|| of("bitstamp_newest_stored_age_us")),
+            stored_items: ["stored_bytes_total", "write_units_total"].map(|name| of(&format!("bitstamp_{name}"))),
+            channels: Vec::new(),
             blocks: ["blocks_total", "block_events_total", "block_bytes_total", "block_write_units_total"]
                 .map(|name| of(&format!("bitstamp_{name}"))),
             waiting: of("bitstamp_spool_records"),
@@ -115,12 +130,7 @@ impl Figures {
             Some(age) => format!("; newest event {}.{} s old", age / 1_000_000, age / 100_000 % 10),
         };
         writeln!(out, "stored       {}/s, {stored} since the start{newest}", grouped(self.stored_per_second))?;
-        let [blocks, events, bytes, units] = self.blocks;
-        if events > 0 {
-            let (bytes, units) = (ratio(bytes, events, 1), ratio(units, events, 4));
-            let (events, blocks) = (counted(events, "event"), counted(blocks, "block"));
-            writeln!(out, "in blocks    {events} in {blocks}; {bytes} bytes and {units} write units an event")?;
-        }
+        self.write_sizes(out)?;
         let (bytes, max) = (sized(self.spool_bytes), sized(self.spool_max_bytes));
         writeln!(out, "waiting      {}; spool {bytes} of {max}", counted(self.waiting, "record"))?;
         writeln!(out, "quarantine   {}", counted(self.quarantine, "record"))?;
@@ -141,6 +151,32 @@ impl Figures {
             "writes       {} at once allowed; throttled {table} (table) and {index} (index), failed {failed} since the start",
             self.write_limit
         )
+    }
+}
+
+impl Figures {
+    /// Writes what an event takes: as an item of its own, in a block, and on each channel.
+    fn write_sizes(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let each = |events: u64, bytes: u64, units: u64| {
+            format!("{} bytes and {} write units an event", ratio(bytes, events, 1), ratio(units, events, 4))
+        };
+        let [blocks, in_blocks, bytes, units] = self.blocks;
+        let [all_bytes, all_units] = self.stored_items;
+        let single = self.stored.saturating_sub(in_blocks);
+        // A daemon of an earlier version does not count bytes.
+        if single > 0 && all_bytes > bytes {
+            let each = each(single, all_bytes - bytes, all_units.saturating_sub(units));
+            writeln!(out, "single       {}; {each}", counted(single, "event"))?;
+        }
+        if in_blocks > 0 {
+            let (events, blocks) = (counted(in_blocks, "event"), counted(blocks, "block"));
+            writeln!(out, "in blocks    {events} in {blocks}; {}", each(in_blocks, bytes, units))?;
+        }
+        let stored = self.channels.iter().filter(|(_, [events, bytes, _])| *events > 0 && *bytes > 0);
+        for (channel, [events, bytes, units]) in stored.take(MOST_CHANNELS) {
+            writeln!(out, "             {channel}: {}; {}", counted(*events, "event"), each(*events, *bytes, *units))?;
+        }
+        Ok(())
     }
 }
 
