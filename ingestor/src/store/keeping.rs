@@ -136,7 +136,8 @@ impl Keeping {
     fn changed(&self, known: &Keeps, now: u64, subscribed: &BTreeSet<String>) -> Option<Keeps> {
         let mut keeps = known.clone();
         let mut set = |name: &String| {
-            let has_items = !known.of(name).is_empty() || subscribed.iter().any(|channel| fits(channel, name));
+            let is_recorded = !known.of(name).is_empty() || known.names().any(|known| known == name);
+            let has_items = is_recorded || subscribed.iter().any(|channel| fits(channel, name));
             let from = if has_items { now.saturating_add(SETTLE) } else { 0 };
             keeps.set(name, self.retention.of(name), from)
         };

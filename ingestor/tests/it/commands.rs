@@ -337,7 +337,7 @@ async fn ctrl_c_ends_a_retry_at_once_and_nothing_is_lost() {
     let bench = Bench::new(108, 1.0).await;
     fill_quarantine(&bench, &[text(&trade(1))]);
     // Never allowed to write, it would try for a minute.
-    let role = role(&bench, &["DescribeTable"]).await;
+    let role = role(&bench, &["DescribeTable", "Query"]).await;
     let settings = with(&bench.settings(), &[("endpoint_url", &role.url())]);
     let mut retry = Process::spawn(command(&settings).args(["quarantine", "retry"]));
     until("it writes", || role.counts().requested("BatchWriteItem") > 0).await;

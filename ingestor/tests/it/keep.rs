@@ -12,7 +12,7 @@ use shared::item::{EXPIRES, Item, SOURCE};
 use shared::keep::{KEEP, Keeps, SETTLE};
 
 use crate::commands::{role, run};
-use crate::support::{Bench, Daemon, in_blocks, open_spool, until, until_async};
+use crate::support::{Bench, Daemon, assert_prefixes, in_blocks, open_spool, until, until_async};
 
 type Settings = BTreeMap<String, String>;
 
@@ -176,12 +176,12 @@ async fn a_changed_setting_holds_for_what_comes_and_changes_no_block() {
             "a kept block is missing"
         );
     }
+    assert_prefixes(&bench.truth(), &bench.items().await);
     // All of it happened before the other settings came into force.
     for item in bench.all_items().await {
         let expires = expected(&item, 30).map(|time| AttributeValue::N(time.to_string()));
         assert_eq!(item.get(EXPIRES), expires.as_ref(), "{item:?}");
     }
-    bench.assert_table_is_truth().await;
 }
 
 /// Without the record nobody could tell what has expired from what is unknown: nothing is written before it.

@@ -49,8 +49,8 @@ fn kept(mut item: Item, keeps: &Keeps, (from, through): (u64, u64), now: u64) ->
 
 /// A table of the last days: a trade in the middle of each captured hour that has not expired, and its ledger. `states`: what is known of each
 /// hour, the last one being the newest.
-async fn table(keeps: &Keeps, states: &[Option<State>], end: u64) -> Service {
-    let service = Service::on(&ENGINE).await;
+async fn table(endpoint: &str, keeps: &Keeps, states: &[Option<State>], end: u64) -> Service {
+    let service = Service::on(endpoint).await;
     let begin = end - states.len() as u64 * HOUR;
     let mut items = vec![channel_item(CHANNEL, begin), keeps.to_item(end)];
     for ((hour, from), state) in (0..).zip((begin..end).step_by(usize::try_from(HOUR).unwrap())).zip(states) {
@@ -76,7 +76,7 @@ fn state_at(list: &Value, moment: u64) -> Option<String> {
     list.as_array().unwrap().iter().find(is_here).map(|item| item["state"].as_str().unwrap().to_owned())
 }
 
-async fn check(changes: &[(u64, Option<u64>)], states: &[Option<State>]) {
+async fn check(endpoint: &str, changes: &[(u64, Option<u64>)], states: &[Option<State>]) {
     let end = today();
     let begin = end - states.len() as u64 * HOUR;
     let mut keeps = Keeps::default();
@@ -85,7 +85,7 @@ async fn check(changes: &[(u64, Option<u64>)], states: &[Option<State>]) {
     for (hours_ago, days) in changes.iter().rev() {
         keeps.set(CHANNEL, days.map(|days| days * 86_400), end - hours_ago * HOUR);
     }
-    let service = table(&keeps, states, end).await;
+    let service = table(endpoint, &keeps, states, end).await;
     let expired = keeps.expired(CHANNEL, begin, end);
     let is_expired = |moment: u64| expired.iter().any(|(from, through)| (*from..=*through).contains(&moment));
     let (from, to) = (begin - HOUR, end - 1);
@@ -142,7 +142,8 @@ proptest! {
             150..200
         ),
     ) {
-        RUNTIME.block_on(check(&changes, &states));
+        let endpoint = &*ENGINE;
+        RUNTIME.block_on(check(endpoint, &changes, &states));
     }
 }
 
@@ -152,7 +153,7 @@ async fn what_has_expired_is_said_everywhere_and_kept_by_no_cache() {
     let end = today();
     let mut keeps = Keeps::default();
     keeps.set("live_trades_*", Some(4 * 86_400), 0);
-    let service = table(&keeps, &[Some(State::Captured); 120], end).await;
+    let service = table(&engine().await, &keeps, &[Some(State::Captured); 120], end).await;
     let (first, border) = (end - 120 * HOUR, end - 96 * HOUR);
     // Without a beginning the answer begins with the channel.
     let (_, body) = service.json(&format!("/coverage?channel={CHANNEL}&to={}", end - 1)).await;
@@ -197,7 +198,7 @@ async fn what_has_expired_is_said_everywhere_and_kept_by_no_cache() {
 /// Without the record nothing has expired; one that cannot be read is a fault of its own.
 #[tokio::test]
 async fn a_damaged_record_hides_nothing() {
-    let service = table(&Keeps::default(), &[Some(State::Captured); 2], today()).await;
+    let service = table(&engine().await, &Keeps::default(), &[Some(State::Captured); 2], today()).await;
     let mut item = Keeps::default().to_item(1);
     item.remove("keep");
     service.put(vec![item]).await;
