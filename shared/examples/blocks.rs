@@ -13,6 +13,8 @@
 
 #[path = "../tests/it/flow.rs"]
 mod flow;
+#[path = "../tests/it/recordings.rs"]
+mod recordings;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -96,21 +98,12 @@ fn tenths(sum: usize, count: usize) -> String {
 fn recorded() -> BTreeMap<String, Vec<Captured>> {
     let mut channels: BTreeMap<String, Vec<Captured>> = BTreeMap::new();
     let Some(folder) = std::env::var_os("FRAMES_DIR") else { return channels };
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".jsonl") || name.contains("rest") {
-            continue;
-        }
-        for line in std::fs::read_to_string(&path).unwrap().lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            let frame = value.get("raw").and_then(|raw| raw.as_str()).unwrap_or(line);
-            let received = value.get("recv_ts").and_then(|time| time.as_str()).and_then(micros);
-            let Ok(Frame::Event(event)) = Frame::parse(frame.as_bytes()) else { continue };
-            let events = channels.entry(event.channel.to_string()).or_default();
-            let received = received.unwrap_or(1_700_000_000_000_000 + 1_000 * events.len() as u64);
-            events.push(Captured { item: flow::item(frame, received), frame: frame.to_owned() });
-        }
+    for line in recordings::lines(folder.as_ref()) {
+        let Ok(Frame::Event(event)) = Frame::parse(line.frame.as_bytes()) else { continue };
+        let events = channels.entry(event.channel.to_string()).or_default();
+        let received = line.received.as_deref().and_then(micros);
+        let received = received.unwrap_or(1_700_000_000_000_000 + 1_000 * events.len() as u64);
+        events.push(Captured { item: flow::item(&line.frame, received), frame: line.frame });
     }
     channels
 }

@@ -233,6 +233,11 @@ mod tests {
         Watch::new(&config, Arc::default())
     }
 
+    /// What is seen in second `n` of a daemon that works.
+    fn works(n: u64) -> Observation {
+        Observation { subscriptions: 4, proofs: n, position: n, backlog: 9, writes: true, ..Observation::default() }
+    }
+
     /// Looks every second for `seconds`; what was in trouble at the end.
     fn after(
         watch: &mut Watch,
@@ -250,27 +255,11 @@ mod tests {
 
     #[test]
     fn a_daemon_that_works_is_in_no_trouble() {
-        let works = |n| Observation {
-            subscriptions: 4,
-            proofs: n,
-            position: n,
-            backlog: 9,
-            writes: true,
-            ..Observation::default()
-        };
         assert_eq!(after(&mut watch(), Instant::now(), 0..2_000, works), []);
     }
 
     #[test]
     fn what_stands_still_beyond_its_limit_is_said_until_it_goes_on() {
-        let works = |n| Observation {
-            subscriptions: 4,
-            proofs: n,
-            position: n,
-            backlog: 9,
-            writes: true,
-            ..Observation::default()
-        };
         let cases: [Case; 5] = [
             (Component::Subscriptions, 10, |seen| Observation { subscriptions: 0, ..seen }),
             (Component::Heartbeats, 21, |seen| Observation { proofs: 1 << 40, ..seen }),

@@ -15,7 +15,6 @@ use ingestor::config::Config;
 use ingestor::observe::status::Status;
 use ingestor::pipeline::Pipeline;
 use ingestor::store::table;
-use serde_json::Value;
 use shared::block;
 use shared::block::stored::BlockItem;
 use shared::coverage::{self, Interval, State};
@@ -23,12 +22,18 @@ use shared::event::Event;
 use shared::frame::Frame;
 use shared::item::{self, Item};
 use shared::key::Keyed;
-use shared::number::Decimal;
 use shared::table::INDEX;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 pub(crate) use crate::process::{Daemon, Process, Shim, command};
+
+mod comparison;
+mod waiting;
+
+pub(crate) use comparison::assert_prefixes;
+use comparison::{Comparison, frame_of, history, once, sent_frames, spell_frame, spelled, take};
+pub(crate) use waiting::{until, until_async, until_drained, until_gone, until_within};
 
 /// Everything waits at most this long for something to happen.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
@@ -36,31 +41,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 /// The daemon's channels where nothing else is configured.
 pub(crate) const CHANNELS: [&str; 4] =
     ["live_trades_btcusd", "live_orders_btcusd", "live_trades_ethusd", "live_orders_ethusd"];
-
-/// Channel and time of events.
-#[derive(Debug, Default)]
-pub(crate) struct Comparison {
-    pub(crate) generated: Vec<(String, u64)>,
-    pub(crate) missing: Vec<(String, u64)>,
-    /// Not stored as they were sent, but fetched from the exchange's history.
-    pub(crate) filled: usize,
-    /// Stored but not generated, stored twice, or altered.
-    pub(crate) extra: usize,
-}
-
-/// What the exchange's history tells of a frame: of trades less than the stream did, of order events all but the predecessor.
-fn history(frame: &str) -> String {
-    let mut frame: Value = serde_json::from_str(frame).unwrap();
-    if frame["event"] == "trade" {
-        let data = &frame["data"];
-        return format!(
-            "{} {} {} {} {}",
-            frame["channel"], data["id"], data["type"], data["price_str"], data["amount_str"]
-        );
-    }
-    frame.as_object_mut().unwrap().remove("pre_event_id");
-    canonical(&frame)
-}
 
 /// Stores order events in blocks.
 pub(crate) fn in_blocks(settings: &mut BTreeMap<String, String>) {
@@ -379,153 +359,6 @@ fn channel(item: &Item) -> &str {
     item["channel"].as_s().unwrap()
 }
 
-/// Of copies of one event the captured one, and of these the one that was received first. Copies that say different things are all kept.
-fn once(copies: Vec<Item>) -> Vec<Item> {
-    let mut kept: HashMap<(String, String), Vec<Item>> = HashMap::new();
-    let rank = |item: &Item| {
-        let received: u64 = item["received_at"].as_n().unwrap().parse().unwrap();
-        (item.contains_key(item::SOURCE), received)
-    };
-    for copy in copies {
-        let key = (copy["id"].as_n().unwrap().clone(), copy["microtimestamp"].as_s().unwrap().clone());
-        let known = kept.entry(key).or_default();
-        let is_same = |item: &Item| {
-            let is_fetched = item.contains_key(item::SOURCE) || copy.contains_key(item::SOURCE);
-            is_fetched || canonical(&frame_of(item)) == canonical(&frame_of(&copy))
-        };
-        match known.iter_mut().find(|item| is_same(item)) {
-            Some(item) if rank(&copy) < rank(item) => *item = copy,
-            Some(_) => {}
-            None => known.push(copy),
-        }
-    }
-    kept.into_values().flatten().collect()
-}
-
-/// Items as the exchange would spell them, with how often each is there.
-fn spelled(items: &[Item]) -> HashMap<String, usize> {
-    let mut spelled = HashMap::new();
-    for item in items {
-        *spelled.entry(canonical(&frame_of(item))).or_default() += 1;
-    }
-    spelled
-}
-
-fn frame_of(item: &Item) -> Value {
-    let event = item::to_event(item).unwrap();
-    let mut frame = event.extra;
-    frame.insert("channel".to_owned(), event.channel.as_str().into());
-    frame.insert("event".to_owned(), event.name.into());
-    frame.insert("data".to_owned(), event.data);
-    Value::Object(frame)
-}
-
-fn spell_frame(frame: &str) -> String {
-    canonical(&serde_json::from_str(frame).unwrap())
-}
-
-/// Takes one out; whether there was one.
-fn take(stored: &mut HashMap<String, usize>, frame: &str) -> bool {
-    match stored.get_mut(frame) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            true
-        }
-        _ => false,
-    }
-}
-
-/// Numbers by value, everything else to the letter.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Number(number) => Decimal::parse(number.as_str()).unwrap().canonical(),
-        Value::Array(values) => format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Object(fields) => {
-            let sorted: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name, canonical(value))).collect();
-            format!("{sorted:?}")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Waits until something is so.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    until_async(what, async || is_so()).await;
-}
-
-pub(crate) async fn until_async(what: &str, is_so: impl AsyncFnMut() -> bool) {
-    until_within(DEADLINE, what, is_so).await;
-}
-
-/// Waits until nothing is left, however long that takes; fails once nothing has been taken away for a while, so that a busy machine
-/// fails nothing.
-pub(crate) async fn until_gone<T: PartialOrd + Default + Copy>(what: &str, mut left: impl AsyncFnMut() -> T) {
-    let mut least = left().await;
-    while least > T::default() {
-        let before = least;
-        until_async(what, async || {
-            least = left().await;
-            least < before
-        })
-        .await;
-    }
-}
-
-pub(crate) async fn until_drained(spool: &ingestor::spool::Spool) {
-    until_gone("drained", async || spool.depth()).await;
-}
-
-pub(crate) async fn until_within(deadline: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = tokio::time::Instant::now() + deadline;
-    loop {
-        let looked = tokio::time::Instant::now();
-        if is_so().await {
-            return;
-        }
-        crate::process::assert_all_run();
-        assert!(tokio::time::Instant::now() < end, "not within {deadline:?}: {what}");
-        // Nothing signals what another process or the store does: looked at again and again, with a tenth of a core.
-        tokio::time::sleep((looked.elapsed() * 9).clamp(Duration::from_millis(20), Duration::from_secs(5))).await;
-    }
-}
-
-/// The frames that were sent to a connection, each once: also those that were held back and sent later.
-fn sent_frames(lines: &[truth::Line]) -> impl Iterator<Item = &truth::Frame> {
-    lines.iter().filter_map(|line| match line {
-        truth::Line::Frame(frame) if !frame.connections.is_empty() => {
-            matches!(frame.kind, truth::Kind::Event | truth::Kind::Reordered).then_some(frame)
-        }
-        _ => None,
-    })
-}
-
-/// The frames that each connection was sent, in order, events only.
-fn sent_by_connection(lines: &[truth::Line]) -> BTreeMap<u64, Vec<String>> {
-    let mut sent: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for frame in sent_frames(lines) {
-        for connection in &frame.connections {
-            sent.entry(*connection).or_default().push(frame.frame.clone());
-        }
-    }
-    sent
-}
-
 pub(crate) fn open_spool(folder: &Path) -> ingestor::spool::Spool {
     ingestor::spool::Spool::open(&folder.join("spool"), 1 << 30).unwrap()
-}
-
-/// Checks that of each connection the table holds the first so many frames without a hole, each once, and nothing that was
-/// not sent. Returns for each connection how many of how many.
-pub(crate) fn assert_prefixes(lines: &[truth::Line], items: &[Item]) -> Vec<(usize, usize)> {
-    let mut stored = spelled(items);
-    assert!(stored.values().all(|count| *count == 1), "something is there twice");
-    let mut prefixes = Vec::new();
-    for (connection, frames) in sent_by_connection(lines) {
-        let found: Vec<bool> = frames.iter().map(|frame| take(&mut stored, &spell_frame(frame))).collect();
-        let count = found.iter().take_while(|found| **found).count();
-        assert!(found[count..].iter().all(|found| !found), "a hole in connection {connection}: {found:?}");
-        prefixes.push((count, frames.len()));
-    }
-    assert!(stored.values().all(|count| *count == 0), "something was never sent");
-    prefixes
 }

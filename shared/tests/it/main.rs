@@ -9,5 +9,6 @@ mod flow;
 mod golden;
 mod properties;
 mod recorded;
+mod recordings;
 mod same;
 mod table;

@@ -1,34 +1,22 @@
 //! Every frame that other projects recorded, where the folder is present.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use shared::frame::Frame;
 use shared::item;
 use shared::key::Keyed;
 use shared::time::Micros;
 
+use crate::recordings;
 use crate::same::{canonical_event, stored};
 
 /// Frames of all `.jsonl` files of `FRAMES_DIR` that hold frames: bare, or under `raw`.
 pub(crate) fn frames() -> Option<Vec<String>> {
-    let Some(folder) = std::env::var_os("FRAMES_DIR").map(PathBuf::from) else {
+    let Some(folder) = std::env::var_os("FRAMES_DIR") else {
         eprintln!("SKIPPED: FRAMES_DIR is not set, recorded frames are not checked");
         return None;
     };
-    let mut frames = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".jsonl") || name.contains("rest") {
-            continue;
-        }
-        for line in std::fs::read_to_string(&path).unwrap().lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            frames.push(value.get("raw").and_then(|raw| raw.as_str()).unwrap_or(line).to_owned());
-        }
-    }
-    Some(frames)
+    Some(recordings::lines(folder.as_ref()).into_iter().map(|line| line.frame).collect())
 }
 
 #[test]
