@@ -42,18 +42,20 @@ rooms() {
         done
     done
 }
-rooms shared time number channel event frame attribute table key item block coverage
+rooms shared time number channel event frame attribute table key item block coverage keep
 rooms query-fn/codec item answer block json csv
 rooms ingestor clock backoff recent config spool observe exchange receive ledger store ship gap_fill pipeline
 rooms query-fn config range query http routes
 rooms query-fn/items form item expression audit store request change routes
+rooms scripts/backfill error json convert progress signals retry limit answer args client table_info scan examine index statement written channels checkpoint plan verify apply checkpoint_store migration run report
+rooms scripts/compact args time condition pack store events checkpoint channels transfer progress start plan run expand report
 rooms scripts/fault-proxy size body mix call batch counts answer upstream allow budgets hollow config state fault proxy
 rooms scripts/exchange-sim clock model flow recording truth faults config broadcast state driver server simulator
 # Prices, amounts and ids never pass through a float.
 if git grep -nwE 'f(32|64)' -- 'shared/src/*.rs' 'query-fn/codec/src/*.rs' 'query-fn/items/src/*.rs'; then fail 'a float'; fi
 for file in $(git ls-files '*.rs' | grep -vE '/(tests|benches|examples)/'); do
     lines=$(code "$file" | wc -l)
-    if [ "$lines" -gt 300 ]; then fail "$file: $lines lines without tests; cut it"; fi
+    if [ "$lines" -gt 250 ]; then fail "$file: $lines lines without tests; cut it"; fi
 done
 if grep -rnE '(error|warn|info|debug)!\([^"]*"[A-Z]' --include='*.rs' ingestor/src query-fn/src scripts/*/src; then
     fail 'log messages are lower-case'

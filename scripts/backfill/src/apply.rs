@@ -11,16 +11,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    answer::Outcome,
-    apply::charges::UncertainCharges,
-    error::Error,
-    examine::{Change, ItemClassifier, Verdict},
-    json::Item,
-    limit::CapacityLimiter,
-    retry::{Patience, refused, until_answered},
-    written::Written,
-};
+use crate::answer::Outcome;
+use crate::apply::charges::UncertainCharges;
+use crate::error::Error;
+use crate::examine::{Change, ItemClassifier, Verdict};
+use crate::json::Item;
+use crate::limit::CapacityLimiter;
+use crate::retry::{Patience, refused, until_answered};
+use crate::written::Written;
 
 mod charges;
 mod send;

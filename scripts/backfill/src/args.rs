@@ -7,6 +7,11 @@ use shared::table::{CHANNEL, DEFAULT_TABLE, INDEX, MICROTIMESTAMP, NMICROTIMESTA
 
 use crate::convert::{Accept, Rule, ToType};
 
+mod values;
+
+use values::attribute;
+pub use values::positive;
+
 /// Adds a numeric time to every item of a DynamoDB table, so that an index can serve ranges of it.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -236,26 +241,6 @@ pub struct VerifyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see its type")]
     pub scan: ScanArgs,
-}
-
-/// A quotation mark would end the name inside a PartiQL statement.
-fn attribute(name: &str) -> Result<String, String> {
-    match name {
-        "" => Err("an attribute has a name".to_owned()),
-        name if name.contains('"') => Err("an attribute's name may not contain a quotation mark".to_owned()),
-        name => Ok(name.to_owned()),
-    }
-}
-
-/// Reads a number above 0.
-///
-/// # Errors
-/// A text that says what is expected.
-pub fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number above 0".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use shared::{
     table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP},
 };
 
-use crate::{examine::ItemClassifier, json::Item};
+use crate::examine::ItemClassifier;
+use crate::json::Item;
 
 /// More channels than an exchange has: of a table with more, the attribute is something else.
 const MOST: usize = 10_000;

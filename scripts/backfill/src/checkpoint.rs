@@ -9,12 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{
-    error::Error,
-    examine::Reject,
-    json::{Item, key_from_json, to_json},
-    progress::Totals,
-};
+use crate::error::Error;
+use crate::examine::Reject;
+use crate::json::{Item, key_from_json, to_json};
+use crate::progress::Totals;
 
 /// Form of the checkpoint; another one is refused.
 const VERSION: u64 = 1;

@@ -5,14 +5,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::RunArgs,
-    checkpoint::{State, read_file, remove_file, write_file},
-    error::Error,
-    examine::ItemClassifier,
-    json::{Item, to_json},
-    retry::{Patience, until_answered},
-};
+use crate::args::RunArgs;
+use crate::checkpoint::{State, read_file, remove_file, write_file};
+use crate::error::Error;
+use crate::examine::ItemClassifier;
+use crate::json::{Item, to_json};
+use crate::retry::{Patience, until_answered};
 
 /// Time between two checkpoints in a file; in an item, forty times as long, because it costs write units.
 const SAVE: Duration = Duration::from_millis(250);

@@ -3,12 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::{coverage::CHANNELS, key::SEPARATOR, number::Decimal};
 
-use crate::{
-    args::JobArgs,
-    convert::{Rule, ToType},
-    json::{Item, to_json, value_to_json},
-    table_info::TableInfo,
-};
+use crate::args::JobArgs;
+use crate::convert::{Rule, ToType};
+use crate::json::{Item, to_json, value_to_json};
+use crate::table_info::TableInfo;
 
 /// The partition key that marks this tool's own item in a table: no exchange gives such an id.
 pub const OWN_TEXT: &str = "_backfill";

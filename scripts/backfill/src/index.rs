@@ -13,14 +13,12 @@ use aws_sdk_dynamodb::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::{JobArgs, ScanArgs},
-    convert::ToType,
-    error::Error,
-    progress::{StatusSink, spell_seconds},
-    retry::{Class, Patience, class, refused},
-    table_info::{Billing, TableInfo, describe},
-};
+use crate::args::{JobArgs, ScanArgs};
+use crate::convert::ToType;
+use crate::error::Error;
+use crate::progress::{StatusSink, spell_seconds};
+use crate::retry::{Class, Patience, class, refused};
+use crate::table_info::{Billing, TableInfo, describe};
 
 /// Longest pause between two looks at a new index.
 const LOOK: Duration = Duration::from_secs(5);

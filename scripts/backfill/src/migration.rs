@@ -5,17 +5,15 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
 use tokio::time::interval;
 
-use crate::{
-    apply::Writer,
-    channels::Channels,
-    checkpoint::{Book, Position},
-    checkpoint_store::CheckpointStore,
-    error::Error,
-    examine::{Reject, Verdict},
-    json::Item,
-    progress::{Progress, StatusSink, Totals},
-    scan::{Page, Reader, Source},
-};
+use crate::apply::Writer;
+use crate::channels::Channels;
+use crate::checkpoint::{Book, Position};
+use crate::checkpoint_store::CheckpointStore;
+use crate::error::Error;
+use crate::examine::{Reject, Verdict};
+use crate::json::Item;
+use crate::progress::{Progress, StatusSink, Totals};
+use crate::scan::{Page, Reader, Source};
 
 /// Pages of a segment on their way at the same time: the next is read while these are written.
 const PAGES_AHEAD: usize = 3;

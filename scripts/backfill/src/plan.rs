@@ -7,16 +7,14 @@ use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::PlanArgs,
-    error::Error,
-    examine::{Change, ItemClassifier, Verdict},
-    json::{Item, item_size},
-    limit::CapacityLimiter,
-    progress::as_f64,
-    scan::{Reader, Source},
-    table_info::{Billing, Recovery, TableInfo, describe, recovery},
-};
+use crate::args::PlanArgs;
+use crate::error::Error;
+use crate::examine::{Change, ItemClassifier, Verdict};
+use crate::json::{Item, item_size};
+use crate::limit::CapacityLimiter;
+use crate::progress::as_f64;
+use crate::scan::{Reader, Source};
+use crate::table_info::{Billing, Recovery, TableInfo, describe, recovery};
 
 /// Write units a second that one partition takes, of the table and of the index alike.
 /// Source: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>

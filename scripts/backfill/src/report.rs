@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::{
-    plan,
-    progress::{as_f64, spell_seconds},
-    run, verify,
-};
+use crate::plan;
+use crate::progress::{as_f64, spell_seconds};
+use crate::run;
+use crate::verify;
 
 /// What `backfill plan` prints for people.
 pub fn plan(report: &plan::Report) -> String {

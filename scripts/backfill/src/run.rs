@@ -8,21 +8,19 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    apply::Writer,
-    args::{JobArgs, RunArgs},
-    channels::Channels,
-    checkpoint::{Book, State},
-    checkpoint_store::CheckpointStore,
-    error::Error,
-    examine::ItemClassifier,
-    index,
-    limit::CapacityLimiter,
-    migration::Migration,
-    progress::{Progress, StatusSink, Totals},
-    scan::{Reader, Source},
-    table_info::{Billing, TableInfo, describe, require_recovery},
-};
+use crate::apply::Writer;
+use crate::args::{JobArgs, RunArgs};
+use crate::channels::Channels;
+use crate::checkpoint::{Book, State};
+use crate::checkpoint_store::CheckpointStore;
+use crate::error::Error;
+use crate::examine::ItemClassifier;
+use crate::index;
+use crate::limit::CapacityLimiter;
+use crate::migration::Migration;
+use crate::progress::{Progress, StatusSink, Totals};
+use crate::scan::{Reader, Source};
+use crate::table_info::{Billing, TableInfo, describe, require_recovery};
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]

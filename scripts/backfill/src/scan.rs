@@ -7,13 +7,11 @@ use aws_sdk_dynamodb::{
 use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::ScanArgs,
-    error::Error,
-    json::Item,
-    limit::CapacityLimiter,
-    retry::{Patience, until_answered},
-};
+use crate::args::ScanArgs;
+use crate::error::Error;
+use crate::json::Item;
+use crate::limit::CapacityLimiter;
+use crate::retry::{Patience, until_answered};
 
 /// What is scanned.
 #[derive(Clone, Debug)]

@@ -12,17 +12,15 @@ use shared::key::SEPARATOR;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::VerifyArgs,
-    convert::ToType,
-    error::Error,
-    examine::{ItemClassifier, RECEIVED_AT, Verdict},
-    json::Item,
-    limit::CapacityLimiter,
-    progress::{Progress, StatusSink, Totals},
-    scan::{Reader, Source},
-    table_info::describe,
-};
+use crate::args::VerifyArgs;
+use crate::convert::ToType;
+use crate::error::Error;
+use crate::examine::{ItemClassifier, RECEIVED_AT, Verdict};
+use crate::json::Item;
+use crate::limit::CapacityLimiter;
+use crate::progress::{Progress, StatusSink, Totals};
+use crate::scan::{Reader, Source};
+use crate::table_info::describe;
 
 mod report;
 

@@ -3,7 +3,8 @@
 use backfill::error::Error;
 use shared::{block::stored::has_blocks, coverage::CHANNELS, table::MICROTIMESTAMP};
 
-use crate::{events::all, store::Store};
+use crate::events::all;
+use crate::store::Store;
 
 /// The channels of the table's list that match, sorted.
 ///

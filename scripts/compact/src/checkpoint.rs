@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::key::Key;
 
-use crate::{pack::Singles, store::Units};
+use crate::pack::Singles;
+use crate::store::Units;
 
 /// Form of the checkpoint; another one is refused.
 const VERSION: u64 = 1;

@@ -17,18 +17,16 @@ use shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::ExpandArgs,
-    checkpoint::State,
-    condition::{Condition, same},
-    events::pages,
-    pack::WRITER,
-    progress::{Progress, watched},
-    run::Report,
-    start::{Session, Source, session, time_of},
-    store::key_of,
-    transfer::Transfer,
-};
+use crate::args::ExpandArgs;
+use crate::checkpoint::State;
+use crate::condition::{Condition, same};
+use crate::events::pages;
+use crate::pack::WRITER;
+use crate::progress::{Progress, watched};
+use crate::run::Report;
+use crate::start::{Session, Source, session, time_of};
+use crate::store::key_of;
+use crate::transfer::Transfer;
 
 /// Channels at a time.
 const CHANNELS: usize = 2;

@@ -7,31 +7,45 @@
 
 /// The command line.
 pub mod args;
-/// Which channels are meant.
-pub mod channels;
-/// How far a command is, kept where a new process finds it.
-pub mod checkpoint;
-/// Conditions on an item as it was read.
-pub mod condition;
-/// The items of a channel in the order of time.
-pub mod events;
-/// `compact expand`.
-pub mod expand;
-/// Which events share a block.
-pub mod pack;
-/// `compact plan`.
-pub mod plan;
-/// What a command shows while it runs.
-pub mod progress;
-/// Reports for people.
-pub mod report;
-/// `compact run`.
-pub mod run;
-/// What every command prepares.
-pub mod start;
-/// The calls to the table, within the limits.
-pub mod store;
+
 /// Times as people write them.
 pub mod time;
+
+/// Conditions on an item as it was read.
+pub mod condition;
+
+/// Which events share a block.
+pub mod pack;
+
+/// The calls to the table, within the limits.
+pub mod store;
+
+/// The items of a channel in the order of time.
+pub mod events;
+
+/// How far a command is, kept where a new process finds it.
+pub mod checkpoint;
+
+/// Which channels are meant.
+pub mod channels;
+
 /// Blocks for single items, safely.
 pub mod transfer;
+
+/// What a command shows while it runs.
+pub mod progress;
+
+/// What every command prepares.
+pub mod start;
+
+/// `compact plan`.
+pub mod plan;
+
+/// `compact run`.
+pub mod run;
+
+/// `compact expand`.
+pub mod expand;
+
+/// Reports for people.
+pub mod report;

@@ -6,14 +6,12 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::PlanArgs,
-    channels::matching,
-    events::pages,
-    pack::Packer,
-    start::{open, outermost, range},
-    store::Store,
-};
+use crate::args::PlanArgs;
+use crate::channels::matching;
+use crate::events::pages;
+use crate::pack::Packer;
+use crate::start::{open, outermost, range};
+use crate::store::Store;
 
 mod sums;
 

@@ -13,7 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::interval;
 
-use crate::{checkpoint::State, store::Units, transfer::Transfer};
+use crate::checkpoint::State;
+use crate::store::Units;
+use crate::transfer::Transfer;
 
 /// Time between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);

@@ -2,7 +2,9 @@
 
 use backfill::progress::{as_f64, spell_seconds};
 
-use crate::{plan, run, time::spell};
+use crate::plan;
+use crate::run;
+use crate::time::spell;
 
 /// Blocks that stay are named, up to so many.
 const MOST_NAMED: usize = 20;

@@ -7,15 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::RunArgs,
-    checkpoint::{State, Totals},
-    events::pages,
-    pack::{Packed, Packer, Tally},
-    progress::{Progress, watched},
-    start::{Session, Source, session},
-    transfer::Transfer,
-};
+use crate::args::RunArgs;
+use crate::checkpoint::{State, Totals};
+use crate::events::pages;
+use crate::pack::{Packed, Packer, Tally};
+use crate::progress::{Progress, watched};
+use crate::start::{Session, Source, session};
+use crate::transfer::Transfer;
 
 /// Channels at a time: each has a partition of the index, which takes 1,000 write units a second.
 const CHANNELS: usize = 2;

@@ -13,13 +13,11 @@ use serde_json::{Value, json};
 use shared::{block::stored::partition, item::Item, table};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::{ChangeArgs, JobArgs},
-    channels::matching,
-    checkpoint::{Book, State},
-    store::{Limits, Store, Wanted},
-    time::{DAY, End, now, parse, spell},
-};
+use crate::args::{ChangeArgs, JobArgs};
+use crate::channels::matching;
+use crate::checkpoint::{Book, State};
+use crate::store::{Limits, Store, Wanted};
+use crate::time::{DAY, End, now, parse, spell};
 
 /// Where the events of a command are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

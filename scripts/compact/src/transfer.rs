@@ -20,12 +20,10 @@ use shared::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::{
-    checkpoint::{Book, Channel, OnItsWay, Totals},
-    condition::{Condition, same},
-    pack::{Packed, Packer},
-    store::{Store, Units, key_of},
-};
+use crate::checkpoint::{Book, Channel, OnItsWay, Totals};
+use crate::condition::{Condition, same};
+use crate::pack::{Packed, Packer};
+use crate::store::{Store, Units, key_of};
 
 /// Deletions of a block that are under way; how many calls are in flight is limited by the store.
 const AHEAD: usize = 256;

@@ -1,6 +1,7 @@
 //! Accounts for calls whose outcome is unknown.
 
-use crate::{answer::Outcome, progress::as_f64};
+use crate::answer::Outcome;
+use crate::progress::as_f64;
 
 /// The charges of calls that may have taken effect, because they failed inside or their answers were lost.
 #[derive(Debug, Default)]

@@ -8,17 +8,15 @@ use aws_sdk_dynamodb::{
     types::{ConsumedCapacity, ReturnConsumedCapacity},
 };
 
-use crate::{
-    answer::{Outcome, of_statement},
-    apply::Writer,
-    error::Error,
-    examine::Change,
-    limit::Reservation,
-    progress::as_f64,
-    retry::{Class, class, refused},
-    statement::{partiql, update_item},
-    written::Written,
-};
+use crate::answer::{Outcome, of_statement};
+use crate::apply::Writer;
+use crate::error::Error;
+use crate::examine::Change;
+use crate::limit::Reservation;
+use crate::progress::as_f64;
+use crate::retry::{Class, class, refused};
+use crate::statement::{partiql, update_item};
+use crate::written::Written;
 
 impl Writer {
     /// Sends one `BatchExecuteStatement`.
