@@ -23,7 +23,8 @@ impl Writer {
     ///
     /// As [`Writer::write`].
     pub async fn insert_if_absent(&self, mut entry: BatchEntry, component: Component) -> Insertion {
-        entry.expire(&*self.keeps().await);
+        let keeps = self.keeps().await;
+        entry.expire(&keeps);
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let first = match self.try_insert(&entry).await {
