@@ -28,9 +28,9 @@ fi
 
 cargo build --quiet --release --locked -p codec --example instructions
 program=${CARGO_TARGET_DIR:-target}/release/examples/instructions
-count() { # operation, rounds
+count() { # operation
     local said
-    said=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" "$2" 2>&1) || fail "$1: $said"
+    said=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='*measured*' "$program" "$1" "$rounds" 2>&1) || fail "$1: $said"
     sed -nE 's/.*Collected : ([0-9]+)$/\1/p' <<<"$said"
 }
 known() { # operation
@@ -40,8 +40,8 @@ known() { # operation
 lines=() slower=()
 printf '%-14s %12s %12s %8s\n' operation baseline now change
 for operation in "${operations[@]}"; do
-    # Without the start of the program and what is prepared.
-    now=$((($(count "$operation" "$rounds") - $(count "$operation" 0)) / rounds))
+    now=$(($(count "$operation") / rounds))
+    [ "$now" -gt 0 ] || fail "$operation: nothing was counted"
     before=$(known "$operation")
     change=-
     if [ -n "$before" ]; then
