@@ -27,3 +27,11 @@ faults *arguments:
 # Speed of parsing, spooling and writing
 bench events='1000000':
     cargo bench -p ingestor -- {{events}}
+
+# Bytes from elsewhere for whatever reads them, a minute a target: just fuzz block 3600
+fuzz *arguments:
+    scripts/fuzz.sh {{arguments}}
+
+# Instructions of what every event and every page pays for, against the baseline
+instructions *arguments:
+    scripts/instructions.sh {{arguments}}

@@ -50,10 +50,16 @@ impl Parameters {
     }
 
     fn unknown(&mut self, name: &str, known: &[&str]) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         let distance = |candidate: &&&str| {
             strsim::damerau_levenshtein(&candidate.to_ascii_lowercase(), &name.to_ascii_lowercase())
         };
-        let nearest = known.iter().min_by_key(distance).filter(|nearest| distance(nearest) <= nearest.len() / 2);
+        // At a name that is longer than two known ones, nothing known is near.
+        let longest = known.iter().map(|known| known.len()).max().unwrap_or_default();
+        let near = known.iter().filter(|_| name.chars().count() <= 2 * longest).min_by_key(distance);
+        let nearest = near.filter(|nearest| distance(nearest) <= nearest.len() / 2);
         let reason = match nearest {
             Some(nearest) => format!("unknown; did you mean `{nearest}`?"),
             None => format!("unknown; known are {}", known.join(", ")),
@@ -219,4 +225,22 @@ pub fn meant<'name>(field: &str, known: impl Iterator<Item = &'name str>) -> Opt
     let plain = field.to_lowercase();
     let near = known.map(|name| (strsim::damerau_levenshtein(name, &plain), name));
     near.filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2).min().map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    /// Names are compared with the known ones only where the answer can have the result: else a request of 64 KiB would cost seconds.
+    #[test]
+    fn a_request_of_any_size_is_read_soon() {
+        for query in ["nam&".repeat(16_000), "x".repeat(65_000)] {
+            let uri = format!("/?{query}").parse().unwrap();
+            let started = Instant::now();
+            let faults = Parameters::of(&uri, crate::http::request::EVENTS).finish().unwrap_err().errors.len();
+            let took = started.elapsed();
+            assert!(faults <= MAX_FAULTS && took < Duration::from_millis(500), "{faults} faults in {took:?}");
+        }
+    }
 }
