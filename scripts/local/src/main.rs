@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -118,21 +118,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let truth = demo.as_ref().filter(|demo| demo.check).map(|_| data.join("truth.ndjson"));
     std::fs::create_dir_all(&data)
         .map_err(|error| anyhow::anyhow!("cannot create `{}`: {error}; choose another with --data", data.display()))?;
-    let source = match &demo {
-        None => Source::Exchange(common.url.clone()),
-        Some(demo) => Source::Simulator(Box::new(exchange_sim::Config {
-            seed: demo.seed,
-            rate: demo.rate,
-            truth: truth.clone(),
-            ..exchange_sim::Config::default()
-        })),
-    };
     let place = match (&common.endpoint_url, &common.region) {
         (None, None) => Place::File(data.join("store.db")),
         (endpoint_url, region) => Place::Elsewhere { endpoint_url: endpoint_url.clone(), region: region.clone() },
     };
     let options = Options {
-        source,
+        source: source(demo.as_ref(), &common, truth.as_deref()),
         channels: common.channels.clone(),
         storage: common.storage.clone(),
         keep: common.keep.clone(),
@@ -172,6 +163,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     };
     captured.stop().await;
     Ok(right)
+}
+
+/// Returns where events come from. `truth`: where the simulator writes what it sends.
+fn source(demo: Option<&Demo>, common: &Common, truth: Option<&Path>) -> Source {
+    let Some(demo) = demo else { return Source::Exchange(common.url.clone()) };
+    Source::Simulator(Box::new(exchange_sim::Config {
+        seed: demo.seed,
+        rate: demo.rate,
+        truth: truth.map(Path::to_path_buf),
+        ..exchange_sim::Config::default()
+    }))
 }
 
 fn heading(demo: Option<&Demo>, common: &Common, place: &Place, api: SocketAddr) -> String {
