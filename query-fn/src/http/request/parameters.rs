@@ -230,17 +230,19 @@ pub fn meant<'name>(field: &str, known: impl Iterator<Item = &'name str>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
-    /// Names are compared with the known ones only where the answer can have the result: else a request of 64 KiB would cost seconds.
     #[test]
-    fn a_request_of_any_size_is_read_soon() {
-        for query in ["nam&".repeat(16_000), "x".repeat(65_000)] {
-            let uri = format!("/?{query}").parse().unwrap();
-            let started = Instant::now();
-            let faults = Parameters::of(&uri, crate::http::request::EVENTS).finish().unwrap_err().errors.len();
-            let took = started.elapsed();
-            assert!(faults <= MAX_FAULTS && took < Duration::from_millis(500), "{faults} faults in {took:?}");
-        }
+    fn the_answer_names_the_first_faults_of_many() {
+        let uri = format!("/?{}", "nam&".repeat(16_000)).parse().unwrap();
+        let parameters = Parameters::of(&uri, crate::http::request::EVENTS);
+        assert_eq!(parameters.faults.len(), MAX_FAULTS);
+        assert_eq!(parameters.finish().unwrap_err().errors.len(), MAX_FAULTS);
+    }
+
+    #[test]
+    fn a_name_longer_than_two_known_ones_is_like_none() {
+        let uri = format!("/?{}", "x".repeat(65_000)).parse().unwrap();
+        let errors = Parameters::of(&uri, crate::http::request::EVENTS).finish().unwrap_err().errors;
+        assert!(format!("{errors:?}").contains("known are"), "{errors:?}");
     }
 }
