@@ -131,7 +131,7 @@ async fn a_process_that_ends_while_a_block_is_replaced_is_continued() {
     steps.transfer().settle(ORDERS, packed, true).await.unwrap();
     let settled = steps.desk.contents().await;
     // Both blocks are there, and the first one is to be deleted.
-    steps.desk.put(&[block.clone()]).await;
+    steps.desk.put(std::slice::from_ref(&block)).await;
     let replaced = OnItsWay { replaced: true, ..open.clone() };
     steps.book.change_channel(ORDERS, |channel, _| channel.open.push(replaced.clone())).unwrap();
     steps.transfer().resume(ORDERS, replaced).await.unwrap();
