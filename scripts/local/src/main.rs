@@ -145,8 +145,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             () = shutdown_signal() => {}
         }
     }
-    let (api, spool) = (system.address(), system.spool());
-    let status = system.status();
+    let (api, spool, status) = (system.address(), system.spool(), system.status());
     let (captured, stopped) = system.stop_capturing().await?;
     let end = Snapshot::take(&status, &spool, &common.channels);
     say(&format!("\n{} events stored in this run; {} left in the spool for the next\n", end.stored, stopped.left));
