@@ -30,6 +30,9 @@ pub const KEEP: &str = "_keep";
 /// record, and an event's time may be ahead of its receipt, together.
 pub const SETTLE: u64 = 600 * SECOND;
 
+/// The shortest time that items can be kept, in days: gaps are filled and trades audited within a day. What is younger has not expired.
+pub const SHORTEST_DAYS: u64 = 2;
+
 /// The attribute that counts the changes.
 pub const CHANGES: &str = "changes";
 const PERIODS: &str = "keep";

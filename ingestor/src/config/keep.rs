@@ -1,12 +1,13 @@
 //! How long the items of a channel are kept.
 
 use shared::channel::Channel;
+use shared::keep::SHORTEST_DAYS;
 
 use crate::config::rules::{Rules, fits};
 use crate::config::units;
 
-/// Shortest time for which items are kept, in days: gaps are filled and trades audited within a day.
-const LEAST: u64 = 2;
+/// Shortest one.
+const LEAST: u64 = SHORTEST_DAYS;
 /// Longest one, a century.
 const MOST: u64 = 36_525;
 const DAY: u64 = 86_400;

@@ -57,7 +57,7 @@ pub async fn read(
     let ((mut items, complete), (closed, all_closed), expired) = tokio::try_join!(
         read_ends(store, &ends, queries, deadline),
         read_ends(store, &closed, queries, deadline),
-        ledgers.expired(channel, deadline)
+        ledgers.expired(channel, from, deadline)
     )?;
     let through =
         known(&items, complete, first_minute, (from, to)).min(known(&closed, all_closed, first_run, (from, to)));
@@ -109,7 +109,7 @@ pub async fn read_some(
     let ((mut items, complete), (closed, all_closed), expired) = tokio::try_join!(
         read_first(store, &minutes, most, deadline),
         read_first(store, &closed, most_days, deadline),
-        ledgers.expired(channel, deadline)
+        ledgers.expired(channel, from, deadline)
     )?;
     let through =
         known(&items, complete, first_minute, (from, to)).min(known(&closed, all_closed, first_run, (from, to)));

@@ -1,6 +1,7 @@
 //! Which time of a channel has expired: its items have been kept for as long as they should ([`shared::keep`]).
 
-use shared::keep::{KEEP, Keeps};
+use shared::coverage::days::DAY;
+use shared::keep::{KEEP, Keeps, SHORTEST_DAYS};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -8,7 +9,9 @@ use crate::query::channels::Channels;
 use crate::query::store::{Store, StoreError};
 use crate::range::{self, END_OF_TIME, Order, Range, Subject};
 
-/// The age at which the record and the list of channels are read again. What has expired was recorded at least two days ago.
+/// The age at which the record is read again. What has expired was recorded at least two days ago.
+const RECORD_FRESH: Duration = Duration::from_secs(3_600);
+/// The age at which the list of channels is read again.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What ledgers are read with: the table, and what is known of time that has expired.
@@ -22,20 +25,23 @@ pub struct Ledgers<'app> {
     pub expiry: &'app Expiry,
 }
 
-/// The record of how long items are kept, cached for a minute.
+/// The record of how long items are kept, cached for an hour.
 #[derive(Default)]
 pub struct Expiry {
     read: Mutex<Option<(Instant, Arc<Keeps>)>>,
 }
 
 impl Ledgers<'_> {
-    /// Returns the intervals of a channel's time that have expired, both ends included, in order; microseconds since the Unix epoch. Before its
-    /// first subscription nothing was captured, so nothing has expired.
+    /// Returns the intervals of a channel's time from `from` on that have expired, both ends included, in order; microseconds since the Unix
+    /// epoch. Before its first subscription nothing was captured, so nothing has expired. Of the last two days it is known without reading.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the record or the list of channels has to be read and the store fails, or if the record is damaged.
-    pub async fn expired(&self, channel: &str, deadline: Instant) -> Result<Vec<(u64, u64)>, StoreError> {
+    pub async fn expired(&self, channel: &str, from: u64, deadline: Instant) -> Result<Vec<(u64, u64)>, StoreError> {
+        if from > range::now().saturating_sub(SHORTEST_DAYS * DAY) {
+            return Ok(Vec::new());
+        }
         let keeps = self.expiry.keeps(self.store, deadline).await?;
         if keeps.of(channel).is_empty() {
             return Ok(Vec::new());
@@ -49,7 +55,7 @@ impl Ledgers<'_> {
 impl Expiry {
     async fn keeps(&self, store: &Store, deadline: Instant) -> Result<Arc<Keeps>, StoreError> {
         let mut read = self.read.lock().await;
-        if let Some((_, keeps)) = read.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some((_, keeps)) = read.as_ref().filter(|(at, _)| at.elapsed() < RECORD_FRESH) {
             return Ok(Arc::clone(keeps));
         }
         let subject = Subject::Channel(KEEP.to_owned());
