@@ -8,7 +8,7 @@ use shared::item::EXPIRES;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    cutter::cutter,
+    cutter::{cutter, cutter_of},
     flows::{self, Tables},
     support::{Service, client, serve, whole_engine},
 };
@@ -19,6 +19,9 @@ struct Stores {
     http: reqwest::Client,
 }
 
+/// More pages than any query of these tests has.
+const MOST_PAGES: usize = 5_000;
+
 impl Stores {
     /// The tables on an engine; behind the first one the pages of the engine end anywhere if `cut` has a seed.
     async fn of(tables: &Tables, cut: Option<u64>) -> Stores {
@@ -27,6 +30,11 @@ impl Stores {
             Some(seed) => cutter(engine.clone(), seed).await,
             None => engine.clone(),
         };
+        Stores::behind(tables, engine, other).await
+    }
+
+    /// The tables on `engine`, all but the first one behind `other`.
+    async fn behind(tables: &Tables, engine: String, other: String) -> Stores {
         let mut urls = Vec::new();
         // When an item expires is nothing that a reader sees.
         let mut expiring = tables.mixed.clone();
@@ -78,7 +86,8 @@ impl Stores {
         let mut all = Vec::new();
         for (name, url) in &self.urls {
             let (mut lines, mut next) = (Vec::new(), path.to_owned());
-            loop {
+            for page in 0.. {
+                assert!(page < MOST_PAGES, "{name}: {next}: page {page}");
                 let answer = answer(&self.http, &format!("{url}{next}")).await;
                 let (head, body) = answer.split_once("\n\n").unwrap();
                 assert!(head.starts_with("200 "), "{name}: {next}: {answer}");
@@ -246,6 +255,23 @@ async fn an_order_is_found_in_blocks() {
     for (_, url) in &stores.urls {
         let unknown = answer(&stores.http, &format!("{url}/orders/1")).await;
         assert!(unknown.starts_with("404 ") && unknown.contains("unknown-order"), "{unknown}");
+    }
+}
+
+/// More blocks than a page of an order reads begin within the span of a block: each page goes on from where the last one came to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_found_behind_many_blocks_of_one_time() {
+    let mut random = seed(6);
+    let frames = flows::frames("btcusd", Family::LiveOrders, 700, random.random());
+    let tables = flows::tables(vec![frames], 0.0, &mut random);
+    let orders = tables.events.iter().filter(|item| item["channel"].as_s().unwrap().starts_with("live_orders_"));
+    let ids: Vec<_> = orders.map(|item| item["id"].as_n().unwrap().clone()).collect();
+    let engine = whole_engine().await;
+    let one_a_page = cutter_of(engine.clone(), 1, 1).await;
+    let stores = Stores::behind(&tables, engine, one_a_page).await;
+    for order in ["asc", "desc", "asc", "desc"] {
+        let id = &ids[random.random_range(0..ids.len())];
+        stores.lines(&format!("/orders/{id}?order={order}&format=ndjson")).await;
     }
 }
 

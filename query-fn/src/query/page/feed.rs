@@ -73,7 +73,7 @@ impl Feed {
         let is_tired = loop {
             let step = self.next(limit);
             rounds += usize::from(matches!(step, Step::Blocks));
-            let is_tired = self.is_of_order() && rounds > MOST_ROUNDS;
+            let is_tired = rounds > MOST_ROUNDS && self.may_end_early();
             if is_tired || matches!(step, Step::Done) {
                 break is_tired;
             }

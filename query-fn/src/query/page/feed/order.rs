@@ -27,6 +27,14 @@ impl Feed {
         matches!(self.range.subject, Subject::Order(_))
     }
 
+    /// Returns true if a page may end although its limit is not reached: with rows, or empty with a position behind the last page's. Else a
+    /// client would ask for the same page for ever where more blocks than a page reads begin within the span of one.
+    pub(super) fn may_end_early(&self) -> bool {
+        let gets_on =
+            |reached: Position| self.after.as_ref().is_none_or(|after| self.range.order.is_before(after, &reached));
+        self.is_of_order() && (!self.ready.is_empty() || self.reached().is_some_and(gets_on))
+    }
+
     /// Returns the position behind everything before the frontier.
     pub(super) fn reached(&self) -> Option<Position> {
         let rank = self.frontier()?;
