@@ -36,5 +36,4 @@ pub mod block;
 /// Which intervals of a channel's time are complete: records of the ledger, and their union.
 pub mod coverage;
 
-/// How long items are kept, and what has expired.
 pub mod keep;
