@@ -33,9 +33,12 @@ if [ "$target" != all ]; then
     esac
 fi
 case $how in
-    -runs=*[0-9]) how=("$how") ;;
-    *[!0-9]*) [ -f "$how" ] || fail "$how is neither seconds, nor -runs=N, nor a file"; exec cargo fuzz run "${options[@]}" "$target" "$how" ;;
-    *) how=("-max_total_time=$how") ;;
+    -runs=*[0-9]) until=$how ;;
+    *[!0-9]*)
+        [ -f "$how" ] || fail "$how is neither seconds, nor -runs=N, nor a file"
+        exec cargo fuzz run "${options[@]}" "$target" "$how"
+        ;;
+    *) until=-max_total_time=$how ;;
 esac
 
 cargo fuzz build "${options[@]}"
@@ -45,7 +48,7 @@ for target in "${targets[@]}"; do
     mkdir -p "$corpus" "target/fuzz/artifacts/$target"
     log=target/fuzz/$target.log
     cargo fuzz run "${options[@]}" "$target" "$corpus" "scripts/fuzz/seeds/$target" -- \
-        "${how[@]}" -max_len=4096 -rss_limit_mb=1024 -artifact_prefix="target/fuzz/artifacts/$target/" 2>"$log" ||
+        "$until" -max_len=4096 -rss_limit_mb=1024 -artifact_prefix="target/fuzz/artifacts/$target/" 2>"$log" ||
         { tail -n 40 "$log" >&2; fail "$target crashed; its bytes are in target/fuzz/artifacts/$target"; }
     grep '^Done' "$log"
 done
