@@ -6,9 +6,9 @@ use shared::keep::SHORTEST_DAYS;
 use crate::config::rules::{Rules, fits};
 use crate::config::units;
 
-/// Shortest one.
+/// The shortest time that `keep` takes, in days.
 const LEAST: u64 = SHORTEST_DAYS;
-/// Longest one, a century.
+/// The longest time that `keep` takes, in days: a century.
 const MOST: u64 = 36_525;
 const DAY: u64 = 86_400;
 const FOREVER: &str = "forever";

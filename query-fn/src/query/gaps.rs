@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The fewest and the most ledger entries that are read for a page: about as many as it has events, so that the ledger costs no more than
 /// the page. The fewest are 8 KB, one read unit.
 const ENTRIES: std::ops::RangeInclusive<usize> = 32..=256;
+/// The entries that are read for a moment, which one event covers: those of several daemons, and half of the fewest for a page.
+const OF_A_MOMENT: usize = 16;
 
 /// The most intervals that one answer lists.
 const MOST: usize = 1_000;
@@ -68,12 +70,12 @@ pub async fn read(
         Subject::Order(_) => order_channel().into_iter().collect(),
     };
     let Some(ends) = covered(range, after, rows, more) else { return Gaps::default() };
-    let most = rows.len().clamp(*ENTRIES.start(), *ENTRIES.end());
+    let most = rows.len().min(*ENTRIES.end());
     between(ledgers, &channels, ends, most, deadline.min(Instant::now() + PATIENCE)).await
 }
 
-/// Reads what may be missing on each of the channels between `ends`, inclusive, from about `most` entries of their ledgers. With several
-/// channels each interval names its own.
+/// Reads what may be missing on each of the channels between `ends`, inclusive, from about `most` entries of their ledgers, or
+/// the fewest that are worth a read. With several channels each interval names its own.
 pub async fn between(
     ledgers: Ledgers<'_>,
     channels: &[String],
@@ -81,7 +83,8 @@ pub async fn between(
     most: usize,
     deadline: Instant,
 ) -> Gaps {
-    let most = (most / channels.len().max(1)).max(*ENTRIES.start());
+    let fewest = if ends.0 == ends.1 { OF_A_MOMENT } else { *ENTRIES.start() };
+    let most = (most / channels.len().max(1)).max(fewest);
     let most = i32::try_from(most).unwrap_or(i32::MAX);
     let reads: Vec<_> =
         channels.iter().map(|channel| coverage::read_some(ledgers, channel, ends, most, deadline)).collect();

@@ -60,6 +60,7 @@ async fn another_command_does_not_go_on_with_a_checkpoint() {
     desk.put(&orders(20, 12)).await;
     let mut child = desk.start_at(&desk.endpoint, "run * --force --checkpoint c.json --max-wcu 5");
     while !desk.path("c.json").try_exists().unwrap() {
+        assert!(child.try_wait().unwrap().is_none(), "{:?}", child.wait_with_output());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let beside = desk.run("run * --force --checkpoint c.json").await.assert_code(2);
