@@ -47,7 +47,7 @@ rooms query-fn/codec item answer block json csv
 rooms ingestor clock backoff recent config spool observe exchange receive ledger store ship gap_fill pipeline
 rooms query-fn config range query http routes
 rooms query-fn/items form item expression audit store request change routes
-rooms scripts/backfill error json convert progress signals retry limit answer args client table_info scan examine index statement written channels checkpoint plan verify apply checkpoint_store migration run report
+rooms scripts/backfill error json convert progress signals program retry limit answer args client table_info scan examine index statement written channels checkpoint plan verify apply checkpoint_store migration run report
 rooms scripts/compact args time condition pack store events checkpoint channels transfer progress start plan run expand report
 rooms scripts/fault-proxy size body mix call batch counts answer upstream allow budgets hollow config state fault proxy
 rooms scripts/exchange-sim clock model flow recording truth faults config broadcast state driver server simulator

@@ -18,6 +18,8 @@ pub mod progress;
 /// Ctrl-C and SIGTERM.
 pub mod signals;
 
+pub mod program;
+
 /// Which failures of a call are worth another attempt, and when.
 pub mod retry;
 
