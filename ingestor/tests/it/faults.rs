@@ -6,6 +6,7 @@ use fault_proxy::config::Outage;
 use fault_proxy::mix::FaultProbabilities;
 use fault_proxy::proxy::Proxy;
 use ingestor::observe::status::Component;
+use ingestor::pipeline::Pipeline;
 use ingestor::store::reader::{Side, StoreReader};
 
 use crate::support::{Bench, CHANNELS, client, until, until_async};
@@ -47,21 +48,50 @@ async fn a_rough_store_loses_nothing_and_makes_nobody_spin() {
 async fn attempts_without_progress_become_rare() {
     let bench = Bench::new(12, 1.0).await;
     let daemon = bench.start(&bench.settings()).await;
-    let (status, spool) = (daemon.status(), daemon.spool());
+    let status = daemon.status();
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
-    bench.proxy.set_mix(FaultProbabilities { server_error: 1.0, ..FaultProbabilities::default() });
     bench.simulator.resume();
-    until("100 events wait", || spool.depth() > 100).await;
-    let before = status.attempts.get();
-    tokio::time::sleep(Duration::from_secs(5)).await; // the rate over a fixed time is what is measured
-    let attempts = status.attempts.get() - before;
-    eprintln!("{attempts} attempts in 5 s");
-    assert!(attempts < 300, "{attempts} attempts in 5 s");
-    until("it goes on trying", || status.attempts.get() > before).await;
+    // Before its first write the daemon asks for the table and its record, which the other test is about.
+    until("an event is stored", || status.stored.get() > 0).await;
+    bench.proxy.set_mix(FaultProbabilities { server_error: 1.0, ..FaultProbabilities::default() });
+    assert_rarely_asked(&bench, &daemon, "BatchWriteItem").await;
     bench.proxy.set_mix(FaultProbabilities::default());
     bench.drain(&daemon).await;
     bench.assert_table_is_truth().await;
     daemon.stop().await.unwrap();
+}
+
+/// A store that has failed every request since the daemon started: nothing is written before the table and the record of how long
+/// items are kept could be read, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_from_the_start_is_rarely_asked() {
+    let bench = Bench::new(15, 1.0).await;
+    bench.proxy.set_mix(FaultProbabilities { server_error: 1.0, ..FaultProbabilities::default() });
+    let daemon = bench.start(&bench.settings()).await;
+    until("subscribed", || bench.simulator.subscriptions() == 4).await;
+    bench.simulator.resume();
+    assert_rarely_asked(&bench, &daemon, "DescribeTable").await;
+    assert_eq!(bench.proxy.counts().requested("BatchWriteItem"), 0);
+    let trouble = daemon.status().trouble();
+    assert!(trouble.contains_key(&Component::Table), "{trouble:?}");
+    bench.proxy.set_mix(FaultProbabilities::default());
+    bench.drain(&daemon).await;
+    until("the trouble is over", || !daemon.status().trouble().contains_key(&Component::Table)).await;
+    bench.assert_table_is_truth().await;
+    daemon.stop().await.unwrap();
+}
+
+/// Asserts that the store is asked again, and not in a loop.
+async fn assert_rarely_asked(bench: &Bench, daemon: &Pipeline, action: &str) {
+    let spool = daemon.spool();
+    until("100 events wait", || spool.depth() > 100).await;
+    let asked = || bench.proxy.counts().requested(action);
+    let before = asked();
+    tokio::time::sleep(Duration::from_secs(5)).await; // the rate over a fixed time is what is measured
+    let attempts = asked() - before;
+    eprintln!("{attempts} times {action} in 5 s");
+    assert!(attempts < 300, "{attempts} times {action} in 5 s");
+    until("it goes on trying", || asked() > before).await;
 }
 
 /// Answers with status 200 that do not say what became of each item: without a body, `{}`, and with unprocessed items that were
