@@ -166,7 +166,7 @@ async fn a_stop_closes_open_blocks() {
     until("subscribed", || bench.simulator.subscriptions() == 2).await;
     bench.simulator.resume();
     until("received", || status.received.get() > 200).await;
-    bench.simulator.pause();
+    bench.arrive(&daemon).await;
     let stopped = daemon.stop().await.unwrap();
     assert_eq!(stopped.left, 0);
     bench.assert_table_is_truth().await;

@@ -198,7 +198,7 @@ async fn nothing_expires_that_is_not_recorded() {
     let said = || status.trouble().values().cloned().collect::<Vec<_>>().join("; ");
     until("in trouble", || said().contains("permission dynamodb:PutItem is missing")).await;
     assert!(bench.all_items().await.is_empty());
-    bench.simulator.pause();
+    bench.arrive(&daemon).await;
     daemon.stop().await.unwrap();
     until("the simulator noticed", || bench.simulator.subscriptions() == 0).await;
     // With the permission it goes on.

@@ -31,7 +31,8 @@ async fn the_spool_holds_an_outage_in_the_same_memory_and_drains() {
     assert!(waiting > 100.0 * seconds as f64);
     bench.proxy.set_down(None);
     bench.simulator.pause();
-    let begun = tokio::time::Instant::now();
+    let (sent, begun) = (bench.sent() as f64, tokio::time::Instant::now());
+    daemon.until_metric("bitstamp_durable_total", |durable| durable >= sent).await;
     while daemon.metric("bitstamp_spool_records").await > 0.0 {
         assert!(begun.elapsed() < Duration::from_secs(60 + seconds), "does not drain");
         tokio::time::sleep(Duration::from_millis(50)).await;

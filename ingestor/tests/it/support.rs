@@ -223,17 +223,25 @@ impl Bench {
 
     /// Stops the flow and waits until the daemon has received everything that can arrive, and its spool is empty.
     pub(crate) async fn drain(&self, daemon: &Pipeline) {
+        let sent = self.arrive(daemon).await;
+        let (status, spool) = (daemon.status(), daemon.spool());
+        until_gone("drained", async || sent.saturating_sub(status.durable.get()) + spool.depth()).await;
+    }
+
+    /// Stops the flow and waits until the daemon has received everything that can arrive: what is on its way when a daemon stops is
+    /// missed. Returns how many frames that is.
+    pub(crate) async fn arrive(&self, daemon: &Pipeline) -> u64 {
         let (sent, undelivered) = (self.sent(), self.undelivered.load(Ordering::Relaxed));
         eprintln!("{sent} frames sent, {undelivered} of them to a connection that was lost");
         let sent = sent - undelivered;
-        let (status, spool) = (daemon.status(), daemon.spool());
+        let status = daemon.status();
         let losses = status.losses.get();
         until("received", || {
             assert_eq!(status.losses.get(), losses, "the connection was lost");
             status.received.get() >= sent
         })
         .await;
-        until_gone("drained", async || sent.saturating_sub(status.durable.get()) + spool.depth()).await;
+        sent
     }
 
     /// The frames of every event of the daemon's channels, whether anybody got it or not.

@@ -9,7 +9,7 @@ use crate::support::{Contents, Desk, assert_nothing_missing, ended, is_block, nu
 /// Gives a command until it ends by itself; kills it at least `kills` times before.
 async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents, random: &mut StdRng) {
     let (mut killed, begin) = (0, Instant::now());
-    let mut longest = Duration::from_millis(number("COMPACT_KILL_MS", 2_000));
+    let mut longest = Duration::from_millis(number("COMPACT_KILL_MS", 1_000));
     loop {
         let mut child = desk.start_at(&desk.endpoint, command);
         let wait = longest.mul_f64(random.random_range(0.1..1.0));
@@ -68,8 +68,8 @@ async fn killed_at_any_moment_nothing_is_missing_and_the_table_comes_back() {
     let desk = Desk::new().await;
     desk.put(&orders(usize::try_from(count).unwrap(), seed)).await;
     let before = desk.contents().await;
-    // The rate spreads the work over the kills, however fast the machine is: two units an event, 20 s at least.
-    let rate = count / 10;
+    // The rate spreads the work over the kills, however fast the machine is: two units an event, 10 s at least.
+    let rate = count / 5;
     let command = |name: &str| format!("{name} live_orders_* --force --max-wcu {rate}");
     until_done(&desk, &command("run"), kills, &before, &mut random).await;
     let packed = desk.contents().await;
