@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use shared::block::{self, AddError, Block, Builder, Cell, Fixed};
+use shared::block::{self, AddError, Block, Builder, Cell, Columns, Fixed};
 use shared::channel::Channel;
 use shared::event::Event;
 use shared::frame::Frame;
@@ -48,8 +48,51 @@ pub(crate) fn round_trip(channel: &str, items: &[Item]) -> Vec<u8> {
         }
         assert!(rows.next().unwrap().is_none());
     }
-    assert_eq!(block.columns().unwrap().time, times);
+    let columns = block.columns().unwrap();
+    assert_eq!(columns.time, times);
+    has_what_rows_have(&columns, &expected);
     bytes
+}
+
+/// Checks arrays against the items that rows give: what fits an array is there with every digit, and nothing else.
+fn has_what_rows_have(columns: &Columns, items: &[Item]) {
+    for (place, item) in items.iter().enumerate() {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+        let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()).map(String::as_str);
+        let whole = |name: &str| number(name).filter(|digits| is_fixed(digits) && !digits.contains(['-', '.']));
+        let digits = |number: Option<u64>| number.map(|number| number.to_string());
+        assert_eq!(digits(columns.id[place]).as_deref(), whole("id"));
+        assert_eq!(digits(columns.received_at[place]).as_deref(), whole("received_at"));
+        let side = digits(columns.side[place]);
+        assert!(["order_type", "type"].iter().any(|name| side.as_deref() == whole(name)), "{side:?}: {item:?}");
+        for (found, name) in [(columns.price[place], "price_str"), (columns.amount[place], "amount_str")] {
+            assert_eq!(found.map(spell).as_deref(), text(name).filter(|text| is_fixed(text)), "{name}");
+        }
+        let event = columns.event[place].map(|event| columns.events[event as usize].as_str());
+        let is_word = |text: &&str| text.starts_with(|first: char| first.is_alphabetic());
+        assert!(event == text("event") || (event.is_none() && text("event").filter(is_word).is_none()), "{event:?}");
+    }
+}
+
+/// Returns true if a number's text is the one spelling of a number that an array holds.
+fn is_fixed(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let units = digits.replace('.', "").parse::<i64>();
+    is_digits(whole)
+        && is_digits(fraction)
+        && fraction.len() <= usize::from(Fixed::MAX_SCALE)
+        && (whole == "0" || !whole.starts_with('0'))
+        && units.is_ok_and(|units| units > 0 || text == digits)
+}
+
+/// The text of a number of an array.
+fn spell(fixed: Fixed) -> String {
+    let sign = if fixed.units < 0 { "-" } else { "" };
+    let digits = format!("{:0>1$}", fixed.units.unsigned_abs(), usize::from(fixed.scale) + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(fixed.scale));
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 fn time(item: &Item) -> u64 {
@@ -119,11 +162,6 @@ fn arrays_have_what_rows_have() {
     let events = flow::captured("btcusd", Family::LiveOrders, 500, 11);
     let bytes = block::encode(ORDERS, events.iter().map(|event| &event.item)).unwrap();
     let columns = Block::open(ORDERS, &bytes).unwrap().columns().unwrap();
-    let spell = |fixed: Fixed| {
-        let digits = format!("{:0>1$}", fixed.units, usize::from(fixed.scale) + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - usize::from(fixed.scale));
-        if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
-    };
     for (place, event) in events.iter().enumerate() {
         let (text, number) =
             (|name: &str| event.item[name].as_s().unwrap(), |name: &str| event.item[name].as_n().unwrap());
