@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::item::Item;
+use crate::attribute;
+use crate::item::{self, EXPIRES, Item};
 use crate::key::Key;
 use crate::table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP};
 
@@ -143,6 +144,15 @@ impl Keeps {
             }
         }
         latest.map(|micros| micros.div_ceil(SECOND))
+    }
+
+    /// Returns the attribute [`EXPIRES`] of an item that has none yet and holds what happened on a channel from one moment to another; `None`: it gets
+    /// none. The largest item would be refused with it, so it is kept for ever instead.
+    #[must_use]
+    pub fn stamp(&self, channel: &str, (from, through): (u64, u64), item: &Item) -> Option<AttributeValue> {
+        let expires = AttributeValue::N(self.expires(channel, from, through)?.to_string());
+        let more = EXPIRES.len() + attribute::size(&expires);
+        (item::size(item) + more <= item::MAX_SIZE).then_some(expires)
     }
 
     /// Returns the intervals of a channel's time whose items have expired by `now`, both ends included, in order. Microseconds since the Unix

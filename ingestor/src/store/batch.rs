@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use shared::channel::Channel;
 use shared::coverage::days::DAY;
 use shared::item::{self, EXPIRES, Item};
@@ -67,11 +66,9 @@ impl BatchEntry {
     /// Sets when the item expires, by the time of what it holds; an item that says so itself stays as it is.
     pub fn expire(&mut self, keeps: &Keeps) {
         let Some((channel, from, through)) = self.holds() else { return };
-        let Some(expires) = keeps.expires(channel, from, through) else { return };
-        let expires = AttributeValue::N(expires.to_string());
-        // The largest item would be refused with it: rather kept for ever.
-        let more = EXPIRES.len() + shared::attribute::size(&expires);
-        if !self.item.contains_key(EXPIRES) && item::size(&self.item) + more <= item::MAX_SIZE {
+        if !self.item.contains_key(EXPIRES)
+            && let Some(expires) = keeps.stamp(channel, (from, through), &self.item)
+        {
             self.item.insert(EXPIRES.to_owned(), expires);
         }
     }

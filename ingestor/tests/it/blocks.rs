@@ -60,12 +60,9 @@ async fn a_rough_store_gets_every_event_once() {
     daemon.stop().await.unwrap();
 }
 
-/// What the daemon had closed when it was killed is written as it was, although it now stores single events.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_block_is_written_as_it_was_kept_whatever_the_settings_are_by_then() {
-    let bench = Bench::new(32, 1.0).await;
-    let settings = settings(&bench);
-    let daemon = Daemon::start(&settings).await;
+/// Runs a daemon that stores blocks, and kills it when it has closed more that it could not store.
+pub(crate) async fn leave_blocks_in_the_spool(bench: &Bench, settings: &BTreeMap<String, String>) {
+    let daemon = Daemon::start(settings).await;
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
     daemon.until_metric("bitstamp_blocks_total", |blocks| blocks > 2.0).await;
@@ -75,6 +72,14 @@ async fn a_block_is_written_as_it_was_kept_whatever_the_settings_are_by_then() {
     daemon.kill();
     until("the simulator noticed", || bench.simulator.connections() == 0).await;
     bench.simulator.pause();
+}
+
+/// What the daemon had closed when it was killed is written as it was, although it now stores single events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_is_written_as_it_was_kept_whatever_the_settings_are_by_then() {
+    let bench = Bench::new(32, 1.0).await;
+    let settings = settings(&bench);
+    leave_blocks_in_the_spool(&bench, &settings).await;
     let stored = bench.blocks().await;
     let spool = open_spool(bench.folder.path());
     let kept = spool.kept_blocks().unwrap();

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use fault_proxy::config::Outage;
 use shared::block::stored;
 use shared::coverage::days::{DAY, days_channel};
 use shared::coverage::{Interval, Record, State, channel_item, ledger_channel};
 use shared::item::{EXPIRES, Item, SOURCE};
 use shared::keep::{KEEP, Keeps, SETTLE};
 
+use crate::blocks::leave_blocks_in_the_spool;
 use crate::commands::{role, run};
 use crate::support::{Bench, Daemon, assert_prefixes, in_blocks, open_spool, until, until_async};
 
@@ -131,16 +131,7 @@ fn is_of_events(item: &Item) -> bool {
 async fn a_changed_setting_holds_for_what_comes_and_changes_no_block() {
     let bench = Bench::new(162, 1.0).await;
     let settings = settings(&bench, &[("keep", "30d")]);
-    let daemon = Daemon::start(&settings).await;
-    until("subscribed", || bench.simulator.subscriptions() == 4).await;
-    bench.simulator.resume();
-    daemon.until_metric("bitstamp_blocks_total", |blocks| blocks > 2.0).await;
-    bench.proxy.set_down(Some(Outage::Refuse));
-    let received = daemon.metric("bitstamp_received_total").await;
-    daemon.until_metric("bitstamp_received_total", |now| now > received + 1_000.0).await;
-    daemon.kill();
-    until("the simulator noticed", || bench.simulator.connections() == 0).await;
-    bench.simulator.pause();
+    leave_blocks_in_the_spool(&bench, &settings).await;
     let before = bench.blocks().await;
     let first = record(&bench).await;
     assert_eq!((first.changes(), first.of("live_orders_btcusd")[0].from), (1, 0), "a new table: from the beginning");

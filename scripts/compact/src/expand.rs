@@ -56,11 +56,11 @@ pub async fn expand(
     status: StatusSink<'_>,
 ) -> Result<Report, Error> {
     let more = json!({"all": args.all});
-    let Session { store, book, resumed } =
+    let Session { store, expiry, book, resumed } =
         session(client, (&args.job, &args.change), Source::Blocks, more, stop).await?;
     let state = book.state();
     let progress = Progress::new(&state, resumed, status);
-    let transfer = Transfer { store: &store, book: &book, earlier: state.totals.units };
+    let transfer = Transfer { store: &store, expiry: &expiry, book: &book, earlier: state.totals.units };
     let work = stream::iter(state.channels.keys().map(Ok))
         .try_for_each_concurrent(CHANNELS, |channel| one_channel(&transfer, channel, &state, args.all));
     let seconds = watched(work, &transfer, progress, status).await?;
@@ -122,7 +122,7 @@ fn note(transfer: &Transfer<'_>, name: &str, time: u64, outcome: Outcome) -> Res
 }
 
 async fn one_block(transfer: &Transfer<'_>, listed: &Item) -> Result<Outcome, Error> {
-    let store = transfer.store;
+    let Transfer { store, expiry, .. } = transfer;
     // The index may still have a block that is gone.
     let Some(item) = store.get(&key_of(listed)).await? else { return Ok(Outcome::Passed) };
     let read = BlockItem::from_attributes(&item).and_then(|block| Ok((block.events()?, block)));
@@ -130,9 +130,11 @@ async fn one_block(transfer: &Transfer<'_>, listed: &Item) -> Result<Outcome, Er
         Ok(read) => read,
         Err(error) => return Ok(Outcome::Left(error.to_string())),
     };
+    let events: Vec<Item> = events.iter().map(|event| expiry.give(block.channel(), event)).collect();
     let named = |why: &str| format!("block `{}` of `{}`: {why}", block.key().microtimestamp, block.channel());
-    if !same(&item, &block.to_attributes()) {
-        return Ok(Outcome::Left(named("it has attributes that this program does not know")));
+    if !same(&item, &expiry.item(&block)) {
+        let why = "it has attributes that this program does not know, or expires at another time than the table's record says";
+        return Ok(Outcome::Left(named(why)));
     }
     let conflicts: Vec<bool> = stream::iter(&events)
         .map(|event| async move {

@@ -14,6 +14,9 @@ pub mod time;
 /// Conditions on an item as it was read.
 pub mod condition;
 
+/// When items expire.
+pub mod expiry;
+
 /// Which events share a block.
 pub mod pack;
 

@@ -6,10 +6,11 @@ use shared::{
         AddError,
         stored::{BlockItem, OpenBlock},
     },
-    item::{EXPIRES, Item},
+    item::Item,
 };
 
 use crate::condition::MOST_ATTRIBUTES;
+use crate::expiry::Expiry;
 
 /// The name under which this program writes blocks; a daemon's name ends in 16 hex digits.
 pub const WRITER: &str = "compact";
@@ -25,7 +26,7 @@ pub struct Singles {
     pub codec: u64,
     /// Their key names another time than `nmicrotimestamp`, or none, so that copies of them could not be told apart in blocks.
     pub time: u64,
-    /// They have a time at which the table deletes them.
+    /// They expire at another time than the table's record of how long items are kept says.
     pub expires: u64,
     /// More attributes than fit into a condition.
     pub attributes: u64,
@@ -52,7 +53,7 @@ impl Singles {
 pub struct Packed {
     /// The block.
     pub block: BlockItem,
-    /// Its events as they were read, in its order.
+    /// Its events as they were read, without `expires`, in its order.
     pub events: Vec<Item>,
 }
 
@@ -69,6 +70,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Packer {
     channel: String,
+    expiry: Expiry,
     run: u32,
     next: u32,
     open: Option<(OpenBlock, Vec<Item>)>,
@@ -78,8 +80,9 @@ pub struct Packer {
 impl Packer {
     /// Nothing packed yet. `run` and `next` make the keys of its blocks unique.
     #[must_use]
-    pub fn new(channel: &str, run: u32, next: u32) -> Packer {
-        Packer { channel: channel.to_owned(), run, next, open: None, tally: Tally::default() }
+    pub fn new(channel: &str, expiry: &Expiry, run: u32, next: u32) -> Packer {
+        let (channel, expiry) = (channel.to_owned(), expiry.clone());
+        Packer { channel, expiry, run, next, open: None, tally: Tally::default() }
     }
 
     /// The number of the next block.
@@ -96,10 +99,10 @@ impl Packer {
     /// Adds an event; returns the block that it did not fit into any more, or that it fills.
     pub fn add(&mut self, item: Item) -> Option<Packed> {
         self.tally.events += 1;
-        if item.contains_key(EXPIRES) {
+        let Ok(item) = self.expiry.take(&self.channel, item) else {
             self.tally.singles.expires += 1;
             return None;
-        }
+        };
         if item.len() > MOST_ATTRIBUTES {
             self.tally.singles.attributes += 1;
             return None;
@@ -177,6 +180,8 @@ mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
     use shared::{
         block::stored::SPAN,
+        item::EXPIRES,
+        keep::Keeps,
         table::{CHANNEL, ID, MICROTIMESTAMP, NMICROTIMESTAMP},
     };
 
@@ -193,7 +198,11 @@ mod tests {
     }
 
     fn pack(events: impl IntoIterator<Item = Item>) -> (Vec<Packed>, Tally) {
-        let mut packer = Packer::new(CHANNEL_NAME, 7, 0);
+        pack_by(&Expiry::default(), events)
+    }
+
+    fn pack_by(expiry: &Expiry, events: impl IntoIterator<Item = Item>) -> (Vec<Packed>, Tally) {
+        let mut packer = Packer::new(CHANNEL_NAME, expiry, 7, 0);
         let mut blocks: Vec<_> = events.into_iter().filter_map(|event| packer.add(event)).collect();
         blocks.extend(packer.end());
         (blocks, packer.take_tally())
@@ -233,6 +242,28 @@ mod tests {
         assert_eq!(tally.singles, Singles { codec: 2, time: 1, expires: 1, attributes: 1 });
         assert_eq!(blocks.len(), 1);
         assert_eq!(blocks.first().unwrap().block.count(), 2);
+    }
+
+    #[test]
+    fn an_event_that_expires_as_the_record_says_is_packed_and_another_stays() {
+        let mut keeps = Keeps::default();
+        assert!(keeps.set(CHANNEL_NAME, Some(100), 2_000_000));
+        let expiry = Expiry::from(keeps);
+        let with = |time: u64, expires: Option<u64>| {
+            let mut item = event(time);
+            item.extend(expires.map(|expires| (EXPIRES.to_owned(), AttributeValue::N(expires.to_string()))));
+            item
+        };
+        let kept = [with(1_999_999, None), with(2_000_000, Some(102)), with(2_000_001, Some(103))];
+        let odd = [with(1_999_999, Some(102)), with(2_000_000, None), with(2_000_001, Some(102))];
+        let (blocks, tally) = pack_by(&expiry, kept.iter().cloned().chain(odd));
+        assert_eq!(tally.singles, Singles { expires: 3, ..Singles::default() });
+        let block = &blocks.first().unwrap().block;
+        assert!(!expiry.item(block).contains_key(EXPIRES), "its first event is kept for ever");
+        let given = block.events().unwrap();
+        assert!(given.iter().map(|event| expiry.give(CHANNEL_NAME, event)).eq(kept));
+        let (blocks, _) = pack_by(&expiry, [with(2_000_000, Some(102)), with(2_000_001, Some(103))]);
+        assert_eq!(expiry.item(&blocks.first().unwrap().block)[EXPIRES], AttributeValue::N("103".to_owned()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::PlanArgs;
 use crate::channels::matching;
 use crate::events::pages;
+use crate::expiry::Expiry;
 use crate::pack::Packer;
 use crate::start::{open, outermost, range};
 use crate::store::Store;
@@ -93,10 +94,11 @@ pub async fn plan(client: &Client, args: &PlanArgs, stop: &CancellationToken) ->
     let job = &args.job;
     let (from, to) = range(job)?;
     let (store, _) = open(client, job, 4, stop).await?;
+    let expiry = Expiry::read(&store).await?;
     let recovery = recovery(client, &job.table, job.patience(), stop).await?;
     let mut channels = Vec::new();
     for name in matching(&store, &job.channels).await? {
-        let sums = look(&store, &name, (from, to), args).await?;
+        let sums = look((&store, &expiry), &name, (from, to), args).await?;
         let Sums { events, singles, blocks, .. } = sums;
         channels.push(ChannelPlan { name, events, singles, blocks, sums });
     }
@@ -104,26 +106,27 @@ pub async fn plan(client: &Client, args: &PlanArgs, stop: &CancellationToken) ->
 }
 
 /// Packs what the arguments say of a channel, scaled to the whole range.
-async fn look(store: &Store, name: &str, (from, to): (u64, u64), args: &PlanArgs) -> Result<Sums, Error> {
+async fn look(table: (&Store, &Expiry), name: &str, (from, to): (u64, u64), args: &PlanArgs) -> Result<Sums, Error> {
+    let (store, _) = table;
     let Some(first) = outermost(store, name, (from, to), false).await? else { return Ok(Sums::default()) };
     let last = outermost(store, name, (from, to), true).await?.unwrap_or(to);
     let span = last - first + 1;
     let places = u64::from(args.sample);
     if args.count || span <= places * WINDOW {
-        return packed(store, name, (first, last)).await;
+        return packed(table, name, (first, last)).await;
     }
     let mut sums = Sums::default();
     for place in 0..places {
         let begin = first + (span - WINDOW) / places.max(2).saturating_sub(1) * place;
-        let part = packed(store, name, (begin, begin + WINDOW - 1)).await?;
+        let part = packed(table, name, (begin, begin + WINDOW - 1)).await?;
         sums = sums.and(part);
     }
     Ok(sums.scaled(as_f64(span) / as_f64(places * WINDOW)))
 }
 
-async fn packed(store: &Store, name: &str, (from, to): (u64, u64)) -> Result<Sums, Error> {
+async fn packed((store, expiry): (&Store, &Expiry), name: &str, (from, to): (u64, u64)) -> Result<Sums, Error> {
     let mut sums = Sums::default();
-    let mut packer = Packer::new(name, 0, 0);
+    let mut packer = Packer::new(name, expiry, 0, 0);
     let mut pages = std::pin::pin!(pages(store, name, from, to));
     while let Some(page) = pages.try_next().await? {
         for item in page {

@@ -59,7 +59,7 @@ pub fn run(report: &run::Report) -> String {
     let reasons = [
         (singles.codec, "the codec does not hold them exactly"),
         (singles.time, "their key names another time"),
-        (singles.expires, "they expire"),
+        (singles.expires, "they expire at another time than the table's record says"),
         (singles.attributes, "they have too many attributes"),
     ];
     let reasons: Vec<_> =

@@ -67,11 +67,11 @@ pub async fn run(
     stop: &CancellationToken,
     status: StatusSink<'_>,
 ) -> Result<Report, Error> {
-    let Session { store, book, resumed } =
+    let Session { store, expiry, book, resumed } =
         session(client, (&args.job, &args.change), Source::Items, Value::Null, stop).await?;
     let state = book.state();
     let progress = Progress::new(&state, resumed, status);
-    let transfer = Transfer { store: &store, book: &book, earlier: state.totals.units };
+    let transfer = Transfer { store: &store, expiry: &expiry, book: &book, earlier: state.totals.units };
     let work = stream::iter(state.channels.keys().map(Ok))
         .try_for_each_concurrent(CHANNELS, |channel| one_channel(&transfer, channel, &state));
     let seconds = watched(work, &transfer, progress, status).await?;
@@ -80,7 +80,7 @@ pub async fn run(
 }
 
 async fn one_channel(transfer: &Transfer<'_>, name: &str, state: &State) -> Result<(), Error> {
-    let Transfer { store, book, .. } = transfer;
+    let Transfer { store, expiry, book, .. } = transfer;
     for open in book.channel(name).open {
         // One that replaces another is settled with it.
         if book.channel(name).open.contains(&open) {
@@ -91,7 +91,7 @@ async fn one_channel(transfer: &Transfer<'_>, name: &str, state: &State) -> Resu
     if channel.done {
         return Ok(());
     }
-    let packer = Packer::new(name, state.run, channel.next);
+    let packer = Packer::new(name, expiry, state.run, channel.next);
     let pages = pages(store, name, channel.position, state.to).map_ok(Some).chain(stream::iter([Ok(None)]));
     let blocks = pages.scan(packer, |packer, page| {
         let ready = page.map(|page| stream::iter(pack(packer, page).into_iter().map(Ok)));

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{ChangeArgs, JobArgs};
 use crate::channels::matching;
 use crate::checkpoint::{Book, State};
+use crate::expiry::Expiry;
 use crate::store::{Limits, Store, Wanted};
 use crate::time::{DAY, End, now, parse, spell};
 
@@ -51,6 +52,8 @@ impl Source {
 pub struct Session {
     /// The table.
     pub store: Store,
+    /// When items expire.
+    pub expiry: Expiry,
     /// The progress.
     pub book: Book,
     /// Whether another process began.
@@ -115,6 +118,7 @@ pub async fn session(
     if !change.force {
         require_recovery(client, &job.table, job.patience(), stop).await?;
     }
+    let expiry = Expiry::read(&store).await?;
     let command = source.command();
     let about = json!({
         "command": command, "table": job.table, "table_id": identity, "channels": job.channels, "from": job.from, "to": job.to, "more": more,
@@ -134,7 +138,7 @@ pub async fn session(
             State::new(about, rand::rng().random_range(0..1 << 31), to, channels)
         }
     };
-    Ok(Session { store, book: Book::begin(&path, lock, state)?, resumed })
+    Ok(Session { store, expiry, book: Book::begin(&path, lock, state)?, resumed })
 }
 
 /// The time of the first or last item of a partition of the index.

@@ -22,6 +22,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::checkpoint::{Book, Channel, OnItsWay, Totals};
 use crate::condition::{Condition, same};
+use crate::expiry::Expiry;
 use crate::pack::{Packed, Packer};
 use crate::store::{Store, Units, key_of};
 
@@ -35,6 +36,8 @@ const REPLACEMENT: u32 = 1 << 31;
 pub struct Transfer<'a> {
     /// The table.
     pub store: &'a Store,
+    /// When items expire.
+    pub expiry: &'a Expiry,
     /// The progress.
     pub book: &'a Book,
     /// What earlier processes consumed.
@@ -62,7 +65,7 @@ impl Transfer<'_> {
         packed: &Packed,
         then: impl FnOnce(&mut Channel, &mut Totals),
     ) -> Result<(), Error> {
-        let (key, item) = (OnItsWay::new(&packed.block.key()), packed.block.to_attributes());
+        let (key, item) = (OnItsWay::new(&packed.block.key()), self.expiry.item(&packed.block));
         self.book.change_channel(channel, |state, _| state.open.push(key))?;
         let written = self.store.put(&item, None).await?;
         if written.outcome.is_err() {
@@ -87,7 +90,7 @@ impl Transfer<'_> {
     pub async fn settle(&self, channel: &str, packed: Packed, fresh: bool) -> Result<(), Error> {
         let Packed { block, events } = packed;
         let fates: Vec<Fate> =
-            stream::iter(&events).map(|event| self.delete(event, fresh)).buffered(AHEAD).try_collect().await?;
+            stream::iter(&events).map(|event| self.delete(channel, event, fresh)).buffered(AHEAD).try_collect().await?;
         let changed = fates.iter().filter(|fate| **fate == Fate::Changed).count() as u64;
         let rest: Vec<Item> =
             events.into_iter().zip(fates).filter(|(_, fate)| *fate == Fate::Moved).map(|(event, _)| event).collect();
@@ -139,7 +142,8 @@ impl Transfer<'_> {
     }
 
     /// Step 4 for an event.
-    async fn delete(&self, event: &Item, fresh: bool) -> Result<Fate, Error> {
+    async fn delete(&self, channel: &str, event: &Item, fresh: bool) -> Result<Fate, Error> {
+        let event = &self.expiry.give(channel, event);
         let written = self.store.delete(event, &Condition::still(event)).await?;
         match written.outcome {
             Ok(None) => Ok(Fate::Moved),
@@ -165,8 +169,9 @@ impl Transfer<'_> {
         let run = u32::try_from(sequence >> 32).unwrap_or_default() | REPLACEMENT;
         let number = u32::try_from(sequence & u64::from(u32::MAX)).unwrap_or_default();
         let count = rest.len();
-        let mut packer = Packer::new(channel, run, number);
-        let mut packed: Vec<Packed> = rest.into_iter().filter_map(|event| packer.add(event)).collect();
+        let mut packer = Packer::new(channel, self.expiry, run, number);
+        let rest = rest.iter().map(|event| self.expiry.give(channel, event));
+        let mut packed: Vec<Packed> = rest.filter_map(|event| packer.add(event)).collect();
         packed.extend(packer.end());
         if packed.iter().map(|packed| packed.events.len()).sum::<usize>() != count {
             return Err(not_as_written(old, "some of its events do not fit into another block"));

@@ -7,8 +7,9 @@ use fault_proxy::mix::{Fault, FaultProbabilities};
 use fault_proxy::proxy::Proxy;
 
 use crate::{
+    ended::ended,
     fixture::{Fixture, create_table, expected, fill, number_of},
-    support::{Desk, TABLE, client, each_item, embedded, ended, number, wait_for},
+    support::{Desk, TABLE, client, each_item, embedded, number, wait_for},
 };
 
 fn mix() -> FaultProbabilities {

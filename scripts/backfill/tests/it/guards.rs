@@ -6,8 +6,9 @@ use fault_proxy::config::Config;
 use fault_proxy::proxy::Proxy;
 
 use crate::{
+    ended::ended,
     fixture::{Fixture, create_table, fill},
-    support::{Desk, Engine, TABLE, client, each_item, embedded, ended, interrupt, wait_for},
+    support::{Desk, Engine, TABLE, client, each_item, embedded, interrupt, wait_for},
 };
 
 async fn table(items: u64, poisoned: usize, with_index: bool) -> (Engine, aws_sdk_dynamodb::Client) {

@@ -10,6 +10,7 @@
 )]
 
 mod conditions;
+mod ended;
 mod faults;
 mod fixture;
 mod guards;

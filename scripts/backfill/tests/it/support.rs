@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -11,8 +11,9 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
 };
 use dynoxide::{Database, server::serve_with_shutdown};
-use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::ended::{Ended, ended};
 
 pub(crate) const TABLE: &str = "bitstamp-live";
 
@@ -113,26 +114,6 @@ pub(crate) struct Desk {
     endpoint: String,
 }
 
-/// How the program ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ended {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        self
-    }
-}
-
 impl Desk {
     pub(crate) fn new(endpoint: &str) -> Self {
         Self { folder: TempDir::new().unwrap(), endpoint: endpoint.to_owned() }
@@ -165,7 +146,7 @@ impl Desk {
     }
 
     /// The lines of the rejects file.
-    pub(crate) fn rejects(&self) -> Vec<Value> {
+    pub(crate) fn rejects(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.path("backfill-bitstamp-live.rejects.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -178,14 +159,6 @@ impl Desk {
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path("backfill-bitstamp-live.checkpoint.json")
-    }
-}
-
-pub(crate) fn ended(output: Output) -> Ended {
-    Ended {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use compact::{
     checkpoint::{Book, OnItsWay, State},
+    expiry::Expiry,
     pack::{Packed, Packer},
     store::{Limits, Store, Units},
     transfer::Transfer,
@@ -18,6 +19,7 @@ use crate::support::{Desk, ORDERS, assert_nothing_missing, in_blocks, is_block, 
 struct Steps {
     desk: Desk,
     store: Store,
+    expiry: Expiry,
     book: Book,
 }
 
@@ -30,16 +32,16 @@ impl Steps {
         let path = desk.path("checkpoint.json");
         let (lock, _) = Book::open(&path, &json!({}), false).unwrap();
         let state = State::new(json!({}), 7, u64::MAX, vec![(ORDERS.to_owned(), 0)]);
-        Steps { desk, store, book: Book::begin(&path, lock, state).unwrap() }
+        Steps { desk, store, expiry: Expiry::default(), book: Book::begin(&path, lock, state).unwrap() }
     }
 
     fn transfer(&self) -> Transfer<'_> {
-        Transfer { store: &self.store, book: &self.book, earlier: Units::default() }
+        Transfer { store: &self.store, expiry: &self.expiry, book: &self.book, earlier: Units::default() }
     }
 
     /// One block of all events that are single items.
     async fn packed(&self) -> Packed {
-        let mut packer = Packer::new(ORDERS, 7, 0);
+        let mut packer = Packer::new(ORDERS, &self.expiry, 7, 0);
         let mut events: Vec<_> = self.desk.contents().await.into_values().filter(is_event).collect();
         events.sort_by_key(|item| item["nmicrotimestamp"].as_n().unwrap().clone());
         let mut packed: Vec<_> = events.into_iter().filter_map(|event| packer.add(event)).collect();

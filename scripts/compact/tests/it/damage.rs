@@ -17,7 +17,7 @@ async fn a_damaged_block_is_named_and_left_alone() {
     let mut bytes = data.as_ref().to_vec();
     *bytes.last_mut().unwrap() ^= 1;
     blocks[1].insert("data".to_owned(), AttributeValue::B(bytes.into()));
-    // One of a later program, which may mean something that this one does not know.
+    // It follows from no record of this table.
     blocks[2].insert("expires".to_owned(), AttributeValue::N("4000000000".to_owned()));
     desk.put(&blocks[1..3]).await;
     let ended = desk.run("expand live_orders_btcusd --force").await.assert_code(3);

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use query_fn::{config::Config, http::token::random_key, routes::router};
-use shared::item::Item;
+use shared::{item::Item, keep::Keeps};
 
-use crate::support::{Contents, Desk, assert_nothing_missing, in_blocks, is_block, number, odd_tables};
+use crate::support::{Contents, Desk, assert_nothing_missing, in_blocks, is_block, number, odd_tables, orders};
 
 /// The answers of the query API to ranges, orders and exports.
 async fn answers(desk: &Desk, paths: &[String]) -> Vec<String> {
@@ -95,6 +95,46 @@ async fn run_and_expand_give_the_identical_table() {
     }
 }
 
+/// Events of a table that keeps them for a time, set in the middle: they go into blocks that expire no sooner than any of them, and come back with
+/// the time at which each expired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_expire_come_back_with_their_time() {
+    let desk = Desk::new().await;
+    let mut items = orders(3_000, number("COMPACT_SEED", 6));
+    let time = |item: &Item| item["nmicrotimestamp"].as_n().unwrap().parse::<u64>().unwrap();
+    let expires = |item: &Item| item.get("expires").map(|expires| expires.as_n().unwrap().parse::<u64>().unwrap());
+    items.sort_by_key(time);
+    let middle = time(&items[1_500]);
+    let mut keeps = Keeps::default();
+    assert!(keeps.set("live_orders_*", Some(400 * 86_400), middle));
+    for item in items.iter_mut().filter(|item| time(item) >= middle) {
+        let seconds = time(item).div_ceil(1_000_000) + 400 * 86_400;
+        item.insert("expires".to_owned(), AttributeValue::N(seconds.to_string()));
+    }
+    // As of a daemon that knew another record.
+    items[2_000].insert("expires".to_owned(), AttributeValue::N("4000000000".to_owned()));
+    desk.put(&items).await;
+    desk.put(&[keeps.to_item(middle)]).await;
+    let before = desk.contents().await;
+
+    let ran = desk.run("run * --force --json").await.assert_code(0).json();
+    assert_eq!((ran["totals"]["moved"].as_u64(), ran["totals"]["singles"]["expires"].as_u64()), (Some(2_999), Some(1)));
+    let packed = desk.contents().await;
+    let mut expire = 0;
+    for block in packed.values().filter(|item| is_block(item)) {
+        let through = block["through"].as_n().unwrap().parse::<u64>().unwrap();
+        let latest = through.div_ceil(1_000_000) + 400 * 86_400;
+        assert_eq!(expires(block), (time(block) >= middle).then_some(latest), "{middle}");
+        expire += u32::from(expires(block).is_some());
+    }
+    assert!(expire > 0, "a block that expires");
+    let answered = answers(&desk, &paths(&["live_orders_btcusd".to_owned()], &before)).await;
+
+    desk.run("expand * --force --json").await.assert_code(0);
+    assert!(desk.contents().await == before, "not the table that it was");
+    assert!(answers(&desk, &paths(&["live_orders_btcusd".to_owned()], &before)).await == answered);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_daemons_blocks_are_taken_apart_only_if_all_are() {
     let tables = odd_tables(number("COMPACT_SEED", 3), 600);
@@ -112,7 +152,7 @@ async fn the_daemons_blocks_are_taken_apart_only_if_all_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_run_finds_nothing_to_do_and_a_range_is_kept() {
     let desk = Desk::new().await;
-    desk.put(&crate::support::orders(1_500, 4)).await;
+    desk.put(&orders(1_500, 4)).await;
     let before = desk.contents().await;
     let times: Vec<u64> =
         before.values().map(|item| item["nmicrotimestamp"].as_n().unwrap().parse().unwrap()).collect();

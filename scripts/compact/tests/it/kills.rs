@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::support::{Contents, Desk, assert_nothing_missing, ended, is_block, number, orders};
+use crate::ended::ended;
+use crate::support::{Contents, Desk, assert_nothing_missing, is_block, number, orders};
 
 /// Gives a command until it ends by itself; kills it at least `kills` times before.
 async fn until_done(desk: &Desk, command: &str, kills: usize, before: &Contents, random: &mut StdRng) {

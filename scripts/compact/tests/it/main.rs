@@ -9,6 +9,8 @@
     reason = "a test ends at the first thing that goes wrong and prints its seed and figures"
 )]
 
+#[path = "../../../backfill/tests/it/ended.rs"]
+mod ended;
 #[path = "../../../../query-fn/tests/it/flows.rs"]
 #[expect(dead_code, reason = "the tests of the query API use more of it")]
 mod flows;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use aws_sdk_dynamodb::{
@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::{
 use exchange_sim::model::channel::Family;
 use futures_util::{StreamExt, stream};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde_json::Value;
 use shared::{
     block::stored::{BlockItem, channel_of},
     coverage::channel_item,
@@ -24,6 +23,7 @@ use shared::{
 use tempfile::TempDir;
 
 use crate::{
+    ended::{Ended, ended},
     flows::{self, Tables},
     table::{client, create_table, whole_engine},
 };
@@ -39,26 +39,6 @@ pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) table: String,
     folder: TempDir,
-}
-
-/// How the program ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ended {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_code(self, code: i32) -> Ended {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        self
-    }
 }
 
 impl Desk {
@@ -120,14 +100,6 @@ impl Desk {
 
     pub(crate) async fn run(&self, arguments: &str) -> Ended {
         self.run_at(&self.endpoint, arguments).await
-    }
-}
-
-pub(crate) fn ended(output: Output) -> Ended {
-    Ended {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -106,8 +106,7 @@ impl Model {
         });
         let value = match (kept, role) {
             (Some(value), _) => value,
-            (None, Role::Price) => self.price(coder, number, current, given)?,
-            (None, Role::Amount) => self.amount(coder, number, current, given)?,
+            (None, Role::Price | Role::Amount) => self.decimal(coder, number, current, role, given)?,
             (None, _) => self.plain(coder, number, current.event, EventId::default(), given)?.0,
         };
         current.learn(role, value);
@@ -117,32 +116,27 @@ impl Model {
         Ok(value)
     }
 
-    fn price(
+    /// Codes a price or an amount; what no number of an array can hold is coded as any other value.
+    fn decimal(
         &mut self,
         coder: &mut impl Coder,
         number: usize,
         current: &Current,
+        role: Role,
         given: Val,
     ) -> Result<Val, BlockError> {
         let fixed = if let Val::Text(fixed) = given { Some(fixed) } else { None };
-        if coder.bit(&mut self.prices.unusual, fixed.is_none()) {
+        let is_price = role == Role::Price;
+        let unusual = if is_price { &mut self.prices.unusual } else { &mut self.amounts.unusual };
+        if coder.bit(unusual, fixed.is_none()) {
             return Ok(self.plain(coder, number, current.event, EventId::default(), given)?.0);
         }
-        Ok(Val::Text(self.prices.code(coder, current.side, fixed.unwrap_or_default())))
-    }
-
-    fn amount(
-        &mut self,
-        coder: &mut impl Coder,
-        number: usize,
-        current: &Current,
-        given: Val,
-    ) -> Result<Val, BlockError> {
-        let fixed = if let Val::Text(fixed) = given { Some(fixed) } else { None };
-        if coder.bit(&mut self.amounts.unusual, fixed.is_none()) {
-            return Ok(self.plain(coder, number, current.event, EventId::default(), given)?.0);
-        }
-        Ok(Val::Text(self.amounts.code(coder, fixed.unwrap_or_default())))
+        let fixed = fixed.unwrap_or_default();
+        Ok(Val::Text(if is_price {
+            self.prices.code(coder, current.side, fixed)
+        } else {
+            self.amounts.code(coder, fixed)
+        }))
     }
 }
 
