@@ -48,7 +48,7 @@ rooms ingestor clock backoff recent config spool observe exchange receive ledger
 rooms query-fn config range query http routes
 rooms query-fn/items form item expression audit store request change routes
 rooms scripts/backfill error json convert progress signals program retry limit answer args client table_info scan examine index statement written channels checkpoint plan verify apply checkpoint_store migration run report
-rooms scripts/compact args time condition pack store events checkpoint channels transfer progress start plan run expand report
+rooms scripts/compact args time condition store expiry pack events checkpoint channels transfer progress start plan run expand report
 rooms scripts/fault-proxy size body mix call batch counts answer upstream allow budgets hollow config state fault proxy
 rooms scripts/exchange-sim clock model flow recording truth faults config broadcast state driver server simulator
 # Prices, amounts and ids never pass through a float.

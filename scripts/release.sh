@@ -5,6 +5,7 @@
 #   query-fn.zip, items-fn.zip            the functions, arm64
 #   ingestor-VERSION-linux-ARCH.tar.gz    the daemon with its unit and settings, for other systems
 #   backfill-VERSION-linux-ARCH.tar.gz    the program that migrates an older table
+#   compact-VERSION-linux-ARCH.tar.gz     the program that packs stored events into blocks
 #   NAME.cdx.json                         each program's dependencies (CycloneDX)
 #   SHA256SUMS                            of all of these
 #
@@ -58,17 +59,18 @@ for architecture in amd64 arm64; do
         amd64) triple=x86_64-unknown-linux-gnu ;;
         arm64) triple=aarch64-unknown-linux-gnu ;;
     esac
-    scripts/build.sh ${dry[@]+"${dry[@]}"} --only "backfill-$architecture"
+    for program in backfill compact; do scripts/build.sh ${dry[@]+"${dry[@]}"} --only "$program-$architecture"; done
     built=${CARGO_TARGET_DIR:-target}/$triple/release
     run cp "target/packages/bitstamp-live_$architecture.deb" "$files/bitstamp-live_${version}_$architecture.deb"
     archive "ingestor-$version-linux-$architecture" "$built/ingestor" infra/systemd/bitstamp-live.service infra/debian/ingestor.env \
         docs/operations.md LICENSE-MIT LICENSE-APACHE
     archive "backfill-$version-linux-$architecture" "$built/backfill" docs/data-model.md LICENSE-MIT LICENSE-APACHE
+    archive "compact-$version-linux-$architecture" "$built/compact" scripts/compact/README.md LICENSE-MIT LICENSE-APACHE
 done
 
 # It writes one beside the Cargo.toml of each member, with this machine's paths in it.
 run cargo cyclonedx --quiet --format json --override-filename release.cdx
-for folder in ingestor query-fn query-fn/items scripts/backfill; do
+for folder in ingestor query-fn query-fn/items scripts/backfill scripts/compact; do
     program=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$folder/Cargo.toml" | head -n 1)
     run sh -c "sed 's#file://$PWD/#file:///bitstamp-live/#g' $folder/release.cdx.json >$files/$program.cdx.json"
 done

@@ -24,8 +24,9 @@ use crate::events::pages;
 use crate::pack::WRITER;
 use crate::progress::{Progress, watched};
 use crate::run::Report;
-use crate::start::{Session, Source, session, time_of};
+use crate::start::{Session, Source, session};
 use crate::store::key_of;
+use crate::time::time_of;
 use crate::transfer::Transfer;
 
 /// Channels at a time.

@@ -10,8 +10,8 @@ use shared::{
     table::{ID, MICROTIMESTAMP},
 };
 
-use crate::start::time_of;
 use crate::store::Store;
+use crate::time::time_of;
 
 /// How long the items of a table are kept. For the past, which is all that this program touches, the record never changes.
 #[derive(Clone, Debug, Default)]

@@ -14,14 +14,14 @@ pub mod time;
 /// Conditions on an item as it was read.
 pub mod condition;
 
+/// The calls to the table, within the limits.
+pub mod store;
+
 /// When items expire.
 pub mod expiry;
 
 /// Which events share a block.
 pub mod pack;
-
-/// The calls to the table, within the limits.
-pub mod store;
 
 /// The items of a channel in the order of time.
 pub mod events;

@@ -10,7 +10,7 @@ use backfill::{
 };
 use rand::RngExt;
 use serde_json::{Value, json};
-use shared::{block::stored::partition, item::Item, table};
+use shared::{block::stored::partition, table};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{ChangeArgs, JobArgs};
@@ -18,7 +18,7 @@ use crate::channels::matching;
 use crate::checkpoint::{Book, State};
 use crate::expiry::Expiry;
 use crate::store::{Limits, Store, Wanted};
-use crate::time::{DAY, End, now, parse, spell};
+use crate::time::{DAY, End, now, parse, spell, time_of};
 
 /// Where the events of a command are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +154,4 @@ pub async fn outermost(
     let wanted = Wanted { after: None, limit: Some(1), last_first };
     let page = store.query(partition, range, wanted).await?;
     Ok(page.items.first().and_then(time_of))
-}
-
-/// The time under which the index has an item.
-#[must_use]
-pub fn time_of(item: &Item) -> Option<u64> {
-    item.get(table::NMICROTIMESTAMP)?.as_n().ok()?.parse().ok()
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use shared::time::Micros;
+use shared::{item::Item, table::NMICROTIMESTAMP, time::Micros};
 
 /// A day, microseconds.
 pub const DAY: u64 = 86_400_000_000;
@@ -58,6 +58,12 @@ fn relative(text: &str, now: u64) -> Option<u64> {
     };
     let count = Micros::from_digits(text.get(..text.len() - 1)?)?;
     now.checked_sub(count.0.checked_mul(seconds * 1_000_000)?)
+}
+
+/// The time under which the index has an item.
+#[must_use]
+pub fn time_of(item: &Item) -> Option<u64> {
+    item.get(NMICROTIMESTAMP)?.as_n().ok()?.parse().ok()
 }
 
 /// A time for people.
