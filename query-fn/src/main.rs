@@ -11,6 +11,9 @@ use query_fn::routes::router;
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, time::Duration};
 use tokio::{net::TcpListener, runtime::Builder};
 use tower::ServiceExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Serves a bitstamp-live table over HTTP.
 ///
@@ -97,13 +100,13 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn log(in_lambda: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let given = variable("RUST_LOG").and_then(|given| given.parse().ok());
+    let filter = given.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     if in_lambda {
-        builder.json().without_time().init();
+        builder.json().without_time().finish().with(filter).init();
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).init();
+        builder.with_ansi(std::io::stderr().is_terminal()).finish().with(filter).init();
     }
 }
 

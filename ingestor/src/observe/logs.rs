@@ -8,20 +8,30 @@ use std::path::{Path, PathBuf};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
+
+/// Returns the filter of a variable, `LEVEL` or `TARGET=LEVEL` separated by commas; `default` if there is none, or it cannot be read.
+#[must_use]
+pub fn filter(variable: &str, default: &str) -> Targets {
+    let given = std::env::var(variable).ok().and_then(|given| given.parse().ok());
+    given.unwrap_or_else(|| default.parse().expect("a filter in the code can be read"))
+}
 
 /// Starts logging what `filter` lets through.
-pub fn start(filter: EnvFilter) {
+pub fn start(filter: Targets) {
     match Journal::of_standard_error() {
         Some(journal) => tracing_subscriber::registry().with(filter).with(journal).init(),
         // Where standard error is full or gone the daemon goes on without a log: a complaint about it would end the process.
         None => tracing_subscriber::fmt()
-            .with_env_filter(filter)
+            .with_max_level(LevelFilter::TRACE)
             .with_ansi(std::io::stderr().is_terminal())
             .log_internal_errors(false)
             .with_writer(std::io::stderr)
+            .finish()
+            .with(filter)
             .init(),
     }
 }

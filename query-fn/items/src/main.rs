@@ -6,6 +6,9 @@ use items_fn::routes::router;
 use query_fn::{config::Config, query::connect::connect};
 use std::process::ExitCode;
 use tokio::runtime::Builder;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Reads, creates, updates and deletes single items of a bitstamp-live table, and records each change. Runs inside Lambda only; `items` is the
 /// program to call it with, and works on a local store without it.
@@ -32,10 +35,10 @@ fn main() -> ExitCode {
         eprintln!("items-fn runs inside Lambda only; for a local store: items --endpoint-url URL");
         return ExitCode::from(EXIT_USAGE);
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.json().without_time().init();
+    let given = variable("RUST_LOG").and_then(|given| given.parse().ok());
+    let filter = given.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    log.json().without_time().finish().with(filter).init();
     let config = match Config::from_env(&variable) {
         Ok(config) => config,
         Err(error) => {

@@ -6,16 +6,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::Error;
 use crate::signals::stop_on_signals;
 
 /// Reads the arguments and runs the command. It stops in order at the first signal. An error goes to standard error and decides the exit code.
 pub async fn main<C: Parser>(command: impl AsyncFnOnce(C, &CancellationToken) -> Result<u8, Error>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,backfill=info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    logs.with_ansi(std::io::stderr().is_terminal()).init();
+    let default = || Targets::new().with_default(LevelFilter::WARN).with_target("backfill", LevelFilter::INFO);
+    let filter = std::env::var("RUST_LOG").ok().and_then(|given| given.parse().ok()).unwrap_or_else(default);
+    let logs = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    logs.with_ansi(std::io::stderr().is_terminal()).finish().with(filter).init();
     let arguments = C::parse();
     let stop = CancellationToken::new();
     if let Err(error) = stop_on_signals(&stop) {

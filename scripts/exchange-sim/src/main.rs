@@ -9,6 +9,9 @@ use exchange_sim::Config;
 use exchange_sim::Simulator;
 use exchange_sim::Source;
 use exchange_sim::faults;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// A stand-in for the Bitstamp exchange: WebSocket v2 and REST on one port.
 #[derive(Debug, Parser)]
@@ -55,8 +58,10 @@ exchange-sim --recording frames.jsonl --speed inf",
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let given = std::env::var("RUST_LOG").ok().and_then(|given| given.parse().ok());
+    let filter = given.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let logs = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    logs.finish().with(filter).init();
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

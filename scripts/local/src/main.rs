@@ -12,7 +12,9 @@ use local::store::Place;
 use local::system::{Options, Source, System};
 use local::verify;
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,8 +100,9 @@ struct Common {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // People see the status; who wants logs asks for them.
-    let filter = EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = ingestor::observe::logs::filter("BITSTAMP_LOG", "off");
+    let logs = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    logs.finish().with(filter).init();
     match run(arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(2),

@@ -15,7 +15,6 @@ use ingestor::pipeline::{Pipeline, PipelineError};
 use ingestor::spool::SpoolError;
 use ingestor::store::table;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::commands::{EXIT_CONFIG, EXIT_DISK, EXIT_IN_USE, EXIT_SOFTWARE};
 
@@ -44,8 +43,7 @@ async fn main() -> ExitCode {
     let arguments = command().get_matches();
     let capturing = arguments.subcommand().is_none();
     let default = if capturing { "info,fjall=warn,lsm_tree=warn" } else { "warn,fjall=error,lsm_tree=error" };
-    let filter = EnvFilter::try_from_env("BITSTAMP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    logs::start(filter);
+    logs::start(logs::filter("BITSTAMP_LOG", default));
     let config = configuration(&arguments);
     let ended = match arguments.subcommand() {
         None => capture(config).await.map(|()| 0),
