@@ -12,9 +12,7 @@ use local::store::Place;
 use local::system::{Options, Source, System};
 use local::verify;
 use tokio::time::Instant;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 const EXAMPLES: &str = "\
 Examples:
