@@ -41,6 +41,12 @@ export class Events {
     private readonly empty = element('p', { class: 'empty', hidden: true }, texts.noEvents);
     private query: Query | null = null;
     private rows: Row[] = [];
+    /** The rows that are drawn, between the space of those before and behind them. */
+    private drawn = new Map<Row, HTMLElement>();
+    /** Columns and zone of what is drawn. */
+    private form = '';
+    private readonly before = pad();
+    private readonly behind = pad();
     private seen = new Set<string>();
     private next: string | null = null;
     private abort = new AbortController();
@@ -54,6 +60,7 @@ export class Events {
         private readonly changed: (count: number, isAll: boolean) => void,
         private readonly failed: (error: unknown) => void,
     ) {
+        this.body.append(this.before, this.behind);
         this.host.append(this.table, this.empty);
         this.host.addEventListener('scroll', () => this.drawSoon());
         new ResizeObserver(() => this.drawSoon()).observe(this.host);
@@ -189,12 +196,30 @@ export class Events {
         if (query === null) return;
         const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - SPARE);
         const end = Math.min(this.rows.length, first + Math.ceil(this.host.clientHeight / ROW) + 2 * SPARE);
-        const drawn = this.rows.slice(first, end).map((row, at) => this.row(row, first + at, query));
-        this.body.replaceChildren(pad(first * ROW), ...drawn, pad((this.rows.length - end) * ROW));
+        const rows = this.rows.slice(first, end);
+        const form = JSON.stringify([this.shown, query.zone]);
+        const wanted = new Set(form === this.form ? rows : []);
+        this.form = form;
+        for (const [row, drawn] of this.drawn) {
+            if (wanted.has(row)) continue;
+            drawn.remove();
+            this.drawn.delete(row);
+        }
+        // A row that stays is not touched: a click on it that has begun would be lost.
+        let last: Element = this.before;
+        rows.forEach((row, at) => {
+            const drawn = this.drawn.get(row) ?? this.row(row, query);
+            this.drawn.set(row, drawn);
+            drawn.setAttribute('aria-rowindex', String(first + at + 2));
+            if (last.nextElementSibling !== drawn) last.after(drawn);
+            last = drawn;
+        });
+        this.before.style.height = `${first * ROW}px`;
+        this.behind.style.height = `${(this.rows.length - end) * ROW}px`;
         if (this.next !== null && end > this.rows.length - AHEAD) void this.page(PAGE);
     }
 
-    private row({ fields }: Row, index: number, query: Query): HTMLElement {
+    private row({ fields }: Row, query: Query): HTMLElement {
         const buys = isBuy(fields);
         const cells = this.shown.map((name) => {
             const value = cell(fields, name, query.zone);
@@ -204,14 +229,12 @@ export class Events {
             const kind = [isNumber(name) ? 'number' : '', name.startsWith('price') && buys !== null ? (buys ? 'buy' : 'sell') : ''];
             return element('td', { class: kind.join(' ').trim() || null }, content, said === '' ? null : element('small', {}, ` ${said}`));
         });
-        return element('tr', { 'aria-rowindex': index + 2 }, ...cells);
+        return element('tr', {}, ...cells);
     }
 }
 
-function pad(height: number): HTMLElement {
-    const row = element('tr', { class: 'pad', 'aria-hidden': 'true' });
-    row.style.height = `${Math.max(0, height)}px`;
-    return row;
+function pad(): HTMLElement {
+    return element('tr', { class: 'pad', 'aria-hidden': 'true' });
 }
 
 function isNumber(name: string): boolean {

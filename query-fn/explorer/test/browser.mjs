@@ -26,7 +26,14 @@ export async function open(browser, address, work, { refused = () => false, ...o
             if (['error', 'warning'].includes(message.type()) && !isExpected) errors.push(`${message.text()} ${message.location().url}`);
         });
         await page.goto(address);
-        await work(page, context);
+        try {
+            await work(page, context);
+        } catch (error) {
+            // What the page shows, and said, by then.
+            const shown = await page.evaluate(() => `${location.href}\n${(document.querySelector('dialog[open]') ?? document.body).innerText.slice(0, 1000)}`);
+            error.message += `\nthe page shows: ${shown}\nit logged: ${errors.join('\n')}`;
+            throw error;
+        }
     } finally {
         await context.close();
     }

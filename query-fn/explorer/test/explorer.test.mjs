@@ -222,6 +222,21 @@ describe('explorer', () => {
         });
     });
 
+    test('a click that has begun survives the next drawing', async () => {
+        await open(browser, of('live_trades_btcusd', { order: 'asc' }), async (page) => {
+            await settled(page);
+            const box = await page.locator('.events a').nth(8).boundingBox();
+            await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+            await page.mouse.down();
+            await page.evaluate(() => new Promise((resolve) => {
+                document.querySelector('.events').scrollTop += 1;
+                requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+            }));
+            await page.mouse.up();
+            await page.waitForSelector('dialog.order[open]', { timeout: 5_000 });
+        });
+    });
+
     test('scrolling follows the tokens through thousands of events, each once', async () => {
         const asked = `channel=live_orders_btcusd&from=${past.from}&to=${past.to}`;
         const expected = (await (await fetch(`${system.url}/export?${asked}&format=csv&fields=id`)).text()).trim().split('\r\n').slice(1);

@@ -6,7 +6,7 @@ use super::File;
 pub(super) const PAGE: File = File {
     name: "index.html",
     media_type: "text/html; charset=utf-8",
-    tag: "6ab400b95d0d1ede",
+    tag: "c87f729d45dee4d9",
     gzip: include_bytes!("../../../explorer/dist/index.html.gz"),
 };
 
@@ -19,15 +19,15 @@ pub(super) const ASSETS: [File; 3] = [
         gzip: include_bytes!("../../../explorer/dist/icon-Yq4JOvxe.svg.gz"),
     },
     File {
-        name: "index-CA1BKaHr.js",
-        media_type: "text/javascript; charset=utf-8",
-        tag: "09c4e5f6125b848d",
-        gzip: include_bytes!("../../../explorer/dist/index-CA1BKaHr.js.gz"),
-    },
-    File {
         name: "index-CIYzN4CM.css",
         media_type: "text/css; charset=utf-8",
         tag: "1222a28c7c3ecd7c",
         gzip: include_bytes!("../../../explorer/dist/index-CIYzN4CM.css.gz"),
+    },
+    File {
+        name: "index-EE5G7mU5.js",
+        media_type: "text/javascript; charset=utf-8",
+        tag: "14e4474e5097256e",
+        gzip: include_bytes!("../../../explorer/dist/index-EE5G7mU5.js.gz"),
     },
 ];
