@@ -29,8 +29,9 @@ export async function open(browser, address, work, { refused = () => false, ...o
         try {
             await work(page, context);
         } catch (error) {
-            // What the page shows, and said, by then.
-            const shown = await page.evaluate(() => `${location.href}\n${(document.querySelector('dialog[open]') ?? document.body).innerText.slice(0, 1000)}`);
+            const text = () => `${location.href}\n${(document.querySelector('dialog[open]') ?? document.body).innerText.slice(0, 1000)}`;
+            // A page that is gone must not hide the error.
+            const shown = await page.evaluate(text).catch(String);
             error.message += `\nthe page shows: ${shown}\nit logged: ${errors.join('\n')}`;
             throw error;
         }

@@ -233,7 +233,7 @@ describe('explorer', () => {
                 requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve)));
             }));
             await page.mouse.up();
-            await page.waitForSelector('dialog.order[open]', { timeout: 5_000 });
+            await page.waitForSelector('dialog.order[open]');
         });
     });
 

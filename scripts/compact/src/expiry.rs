@@ -1,4 +1,4 @@
-//! When items expire: `expires` of a block and of its events follows from the table's record ([`shared::keep`]), so no block has to hold it.
+//! The `expires` of blocks and of their events: it follows from the table's record ([`shared::keep`]), so no block holds it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use backfill::error::Error;
@@ -7,10 +7,9 @@ use shared::{
     item::{EXPIRES, Item},
     keep::{self, Keeps},
     key::Key,
-    table::{ID, MICROTIMESTAMP},
 };
 
-use crate::store::Store;
+use crate::store::{Store, key};
 use crate::time::time_of;
 
 /// How long the items of a table are kept. For the past, which is all that this program touches, the record never changes.
@@ -24,25 +23,18 @@ impl Expiry {
     /// When the service refuses, patience ends, the command is interrupted, or the record is damaged.
     pub async fn read(store: &Store) -> Result<Expiry, Error> {
         let Key { id, microtimestamp } = keep::key();
-        let key = Item::from([
-            (ID.to_owned(), AttributeValue::N(id)),
-            (MICROTIMESTAMP.to_owned(), AttributeValue::S(microtimestamp)),
-        ]);
-        let keeps = store.get(&key).await?.map_or_else(|| Ok(Keeps::default()), |item| Keeps::from_item(&item));
+        let keeps = store
+            .get(&key(id, microtimestamp))
+            .await?
+            .map_or_else(|| Ok(Keeps::default()), |item| Keeps::from_item(&item));
         keeps.map(Expiry).map_err(|error| Error::Guard(error.to_string()))
     }
 
-    /// Takes `expires` off an event; returns the event as it was if it does not expire as the record says.
-    ///
-    /// # Errors
-    /// The event, which a block would not give back.
-    pub fn take(&self, channel: &str, mut event: Item) -> Result<Item, Item> {
+    /// Returns an event without `expires`; `None` if it expires at another time than the record says, which a block would not give back.
+    #[must_use]
+    pub fn take(&self, channel: &str, mut event: Item) -> Option<Item> {
         let found = event.remove(EXPIRES);
-        if found == self.of_event(channel, &event) {
-            return Ok(event);
-        }
-        event.extend(found.map(|expires| (EXPIRES.to_owned(), expires)));
-        Err(event)
+        (found == self.of_event(channel, &event)).then_some(event)
     }
 
     /// Returns an event of a block as the table has it as an item.

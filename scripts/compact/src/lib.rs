@@ -17,7 +17,7 @@ pub mod condition;
 /// The calls to the table, within the limits.
 pub mod store;
 
-/// When items expire.
+/// The `expires` of blocks and of their events, by the table's record.
 pub mod expiry;
 
 /// Which events share a block.

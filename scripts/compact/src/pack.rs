@@ -99,7 +99,7 @@ impl Packer {
     /// Adds an event; returns the block that it did not fit into any more, or that it fills.
     pub fn add(&mut self, item: Item) -> Option<Packed> {
         self.tally.events += 1;
-        let Ok(item) = self.expiry.take(&self.channel, item) else {
+        let Some(item) = self.expiry.take(&self.channel, item) else {
             self.tally.singles.expires += 1;
             return None;
         };

@@ -52,7 +52,7 @@ impl Source {
 pub struct Session {
     /// The table.
     pub store: Store,
-    /// When items expire.
+    /// How long the table keeps its items.
     pub expiry: Expiry,
     /// The progress.
     pub book: Book,

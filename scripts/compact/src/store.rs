@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
-    types::ConsumedCapacity,
+    types::{AttributeValue, ConsumedCapacity},
 };
 use backfill::{
     error::Error,
@@ -220,6 +220,12 @@ impl Store {
             Kind::Write => sum.write += units,
         }
     }
+}
+
+/// The primary key of these two attributes, as an item.
+#[must_use]
+pub fn key(id: String, sort: String) -> Item {
+    Item::from([(ID.to_owned(), AttributeValue::N(id)), (MICROTIMESTAMP.to_owned(), AttributeValue::S(sort))])
 }
 
 /// The primary key of an item, as an item.

@@ -15,7 +15,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::{
     block::stored::{BlockItem, CHECKSUM, StoredError},
     item::Item,
-    table::{ID, MICROTIMESTAMP},
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -24,7 +23,7 @@ use crate::checkpoint::{Book, Channel, OnItsWay, Totals};
 use crate::condition::{Condition, same};
 use crate::expiry::Expiry;
 use crate::pack::{Packed, Packer};
-use crate::store::{Store, Units, key_of};
+use crate::store::{Store, Units, key, key_of};
 
 /// Deletions of a block that are under way; how many calls are in flight is limited by the store.
 const AHEAD: usize = 256;
@@ -36,7 +35,7 @@ const REPLACEMENT: u32 = 1 << 31;
 pub struct Transfer<'a> {
     /// The table.
     pub store: &'a Store,
-    /// When items expire.
+    /// How long the table keeps its items.
     pub expiry: &'a Expiry,
     /// The progress.
     pub book: &'a Book,
@@ -120,11 +119,7 @@ impl Transfer<'_> {
     /// # Errors
     /// As [`Transfer::write`]; also when the block is damaged.
     pub async fn resume(&self, channel: &str, open: OnItsWay) -> Result<(), Error> {
-        let key = Item::from([
-            (ID.to_owned(), AttributeValue::N(open.id.clone())),
-            (MICROTIMESTAMP.to_owned(), AttributeValue::S(open.sort.clone())),
-        ]);
-        let Some(item) = self.store.get(&key).await? else {
+        let Some(item) = self.store.get(&key(open.id.clone(), open.sort.clone())).await? else {
             return self.book.change_channel(channel, |state, _| state.open.retain(|other| *other != open));
         };
         let damaged = |error: StoredError| {
