@@ -17,6 +17,9 @@ pub struct Config {
     pub time_budget: Duration,
     /// The same for `/export`. `BITSTAMP_LIVE_EXPORT_TIME_BUDGET_MS`, default 840,000: below the 15 minutes of a function.
     pub export_time_budget: Duration,
+    /// The longest that a page waits for its ledger; counts, candles and exports, which read more of it, wait four times as long.
+    /// `BITSTAMP_LIVE_LEDGER_TIME_BUDGET_MS`, default 500.
+    pub ledger_time_budget: Duration,
     /// The largest answer of `/export` and of `/tail`, in bytes as sent. `BITSTAMP_LIVE_EXPORT_BYTES`, default 190,000,000: below the 200 MB of a
     /// streamed answer.
     pub export_bytes: u64,
@@ -44,6 +47,7 @@ pub struct Config {
 const TABLE: &str = "BITSTAMP_LIVE_TABLE";
 const TOKEN_KEYS: &str = "BITSTAMP_LIVE_TOKEN_KEYS";
 const TIME_BUDGET_MS: &str = "BITSTAMP_LIVE_TIME_BUDGET_MS";
+const LEDGER_TIME_BUDGET_MS: &str = "BITSTAMP_LIVE_LEDGER_TIME_BUDGET_MS";
 const EXPORT_TIME_BUDGET_MS: &str = "BITSTAMP_LIVE_EXPORT_TIME_BUDGET_MS";
 const TAIL_TIME_BUDGET_MS: &str = "BITSTAMP_LIVE_TAIL_TIME_BUDGET_MS";
 const TAIL_WINDOW_MS: &str = "BITSTAMP_LIVE_TAIL_WINDOW_MS";
@@ -81,6 +85,7 @@ impl Config {
             table: table.into(),
             signing_keys,
             time_budget: Duration::from_secs(25),
+            ledger_time_budget: Duration::from_millis(500),
             export_time_budget: Duration::from_secs(14 * 60),
             export_bytes: 190_000_000,
             tail_time_budget: Duration::from_secs(5 * 60),
@@ -114,6 +119,7 @@ impl Config {
             table: environment.table(default.table),
             signing_keys: environment.keys(),
             time_budget: environment.millis(TIME_BUDGET_MS, default.time_budget),
+            ledger_time_budget: environment.millis(LEDGER_TIME_BUDGET_MS, default.ledger_time_budget),
             export_time_budget: environment.millis(EXPORT_TIME_BUDGET_MS, default.export_time_budget),
             export_bytes: environment.number(EXPORT_BYTES, 1_000..=u64::MAX, default.export_bytes),
             tail_time_budget: environment.millis(TAIL_TIME_BUDGET_MS, default.tail_time_budget),

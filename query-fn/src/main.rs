@@ -48,6 +48,7 @@ Environment (the names without LIVE_ are accepted too):
   BITSTAMP_LIVE_EXPORT_TIME_BUDGET_MS  the same for /export (default 840000)
   BITSTAMP_LIVE_EXPORT_BYTES           the largest answer of /export and /tail (default 190000000)
   BITSTAMP_LIVE_TAIL_TIME_BUDGET_MS    the longest answer of /tail (default 300000)
+  BITSTAMP_LIVE_LEDGER_TIME_BUDGET_MS  the longest that a page waits for its ledger (default 500)
   BITSTAMP_LIVE_TAIL_WINDOW_MS         how long /tail holds an event back for late ones (default 1500)
   BITSTAMP_LIVE_TAIL_VIEWERS           the most viewers of /tail at once (default 64)
   BITSTAMP_LIVE_CLOSED_AFTER_SECONDS   ranges that ended so long ago are cached for ever (default 172800)

@@ -13,6 +13,8 @@ use crate::range::{self, END_OF_TIME, Order, Range, Subject};
 const RECORD_FRESH: Duration = Duration::from_secs(3_600);
 /// The age at which the list of channels is read again.
 const FRESH: Duration = Duration::from_secs(60);
+/// Counts, candles and exports wait for the ledger this many times as long as a page.
+const MORE: u32 = 4;
 
 /// What ledgers are read with: the table, and what is known of time that has expired.
 #[derive(Clone, Copy)]
@@ -23,6 +25,8 @@ pub struct Ledgers<'app> {
     pub channels: &'app Channels,
     /// The record of how long items are kept.
     pub expiry: &'app Expiry,
+    /// The longest that a page waits for its ledger.
+    pub patience: Duration,
 }
 
 /// The record of how long items are kept, cached for an hour.
@@ -32,6 +36,18 @@ pub struct Expiry {
 }
 
 impl Ledgers<'_> {
+    /// Returns until when a page waits for its ledger.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// Returns until when answers wait that read more of the ledger than a page: counts, candles, exports.
+    #[must_use]
+    pub fn long_deadline(&self) -> Instant {
+        Instant::now() + self.patience * MORE
+    }
+
     /// Returns the intervals of a channel's time from `from` on that have expired, both ends included, in order; microseconds since the Unix
     /// epoch. Before its first subscription nothing was captured, so nothing has expired. Of the last two days it is known without reading.
     ///

@@ -4,7 +4,6 @@
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use shared::table::CHANNEL;
-use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::query::coverage::{self, Coverage, State};
@@ -14,8 +13,6 @@ use crate::query::reader::AT_ONCE;
 use crate::query::store::StoreError;
 use crate::range::{self, END_OF_TIME, Order, Position, Range, Subject};
 
-/// The longest that a page waits for its ledger.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// The fewest and the most ledger entries that are read for a page: about as many as it has events, so that the ledger costs no more than
 /// the page. The fewest are 8 KB, one read unit.
 const ENTRIES: std::ops::RangeInclusive<usize> = 32..=256;
@@ -71,7 +68,7 @@ pub async fn read(
     };
     let Some(ends) = covered(range, after, rows, more) else { return Gaps::default() };
     let most = rows.len().min(*ENTRIES.end());
-    between(ledgers, &channels, ends, most, deadline.min(Instant::now() + PATIENCE)).await
+    between(ledgers, &channels, ends, most, deadline.min(ledgers.deadline())).await
 }
 
 /// Reads what may be missing on each of the channels between `ends`, inclusive, from about `most` entries of their ledgers, or

@@ -33,6 +33,7 @@ impl App {
 
     /// Returns what ledgers are read with; `store` counts what it costs.
     pub(super) fn ledgers<'app>(&'app self, store: &'app Store) -> Ledgers<'app> {
-        Ledgers { store, channels: &self.channels, expiry: &self.expiry }
+        let patience = self.config.ledger_time_budget;
+        Ledgers { store, channels: &self.channels, expiry: &self.expiry, patience }
     }
 }

@@ -2,7 +2,6 @@
 
 use axum::{body::Body, http::Response};
 use serde_json::Value;
-use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::RequestContext;
@@ -57,8 +56,6 @@ pub(super) async fn list(context: RequestContext) -> Result<Response<Body>, Prob
 
 /// The most pages of the ledger for one answer, which has up to 64 pages of trades.
 const LEDGER_PAGES: usize = 8;
-/// The longest time that candles wait for the ledger.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The state of a candle some of whose trades may have expired.
 const EXPIRED: &str = "expired";
@@ -77,7 +74,7 @@ async fn states(
         (candle.time().max(request.range.from), through.min(request.range.to))
     };
     let span = (ends(first).0, ends(last).1);
-    let deadline = deadline.min(Instant::now() + PATIENCE);
+    let deadline = deadline.min(ledgers.long_deadline());
     let read = coverage::read(ledgers, request.range.subject.name(), span, LEDGER_PAGES, deadline).await;
     let coverage = match read {
         Ok(coverage) => coverage,

@@ -2,7 +2,6 @@
 
 use axum::{body::Body, http::Response};
 use serde_json::Value;
-use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::RequestContext;
@@ -22,8 +21,6 @@ const COLUMNS: Columns = &["channel", "first", "last", "items", "bytes", "read_u
 
 /// The most pages of the ledger for one answer: about a month of a daemon.
 const LEDGER_PAGES: usize = 8;
-/// The longest time that a count waits for the ledger.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers with the size of a range, its first and last event, and its gaps.
 pub(super) async fn one(context: RequestContext) -> Result<Response<Body>, Problem> {
@@ -63,7 +60,7 @@ async fn gaps(ledgers: Ledgers<'_>, range: &Range, ends: Ends, deadline: Instant
     let from = Some(range.from).filter(|from| *from > 0).or(ends.first);
     let to = Some(range.to).filter(|to| *to < END_OF_TIME).or(ends.last);
     let Some(ends) = from.zip(to).filter(|(from, to)| from <= to) else { return gaps::Gaps::default() };
-    let deadline = deadline.min(Instant::now() + PATIENCE);
+    let deadline = deadline.min(ledgers.long_deadline());
     let read = coverage::read(ledgers, range.subject.name(), ends, LEDGER_PAGES, deadline).await;
     gaps::of(read, ends).shortened(ends.1)
 }

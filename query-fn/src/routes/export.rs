@@ -7,7 +7,7 @@ use axum::{
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
 use super::context::RequestContext;
@@ -17,6 +17,7 @@ use crate::http::invocation::ReadsOn;
 use crate::http::problem::{Fault, Problem};
 use crate::http::render::{self, Format};
 use crate::http::request::{EXPORT, EventsRequest, Presentation};
+use crate::query::expiry::Ledgers;
 use crate::query::page::{self, Page};
 use crate::query::reader::Reader;
 use crate::query::recorded;
@@ -32,8 +33,6 @@ const AHEAD: usize = 1;
 /// A range is refused before it is read if its ledger counts this many times the events that fit: by then it certainly does not, though later
 /// events may be shorter than the first ones, or compress better.
 const CERTAIN: u64 = 4;
-/// The longest time that an export waits for the ledger before it begins.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Answers with a whole range. The first page is read before the answer begins, so that an error of the request or of the store is still a
 /// problem document. A body that ends cleanly is complete: one that ends early is cut off, so that every client reports an error, unless the
@@ -63,7 +62,7 @@ pub(super) async fn stream(context: RequestContext) -> Result<Response<Body>, Pr
             .map_err(|error| broken(&error))?;
     let begin = writer.next().await.map_err(|error| broken(&error))?.unwrap_or_default();
     if has_more && !request.has_end_record {
-        refuse_what_cannot_fit(store, &request, &channels, writer.capacity()).await?;
+        refuse_what_cannot_fit(context.ledgers(), &request, &channels, writer.capacity()).await?;
     }
     let reading = read_ahead(store.clone(), reader, has_more, pages, deadline);
     if sending.is_buffered {
@@ -88,13 +87,13 @@ fn sending(context: &RequestContext) -> Sending {
 
 /// Refuses a range of which the ledger counts many more events than fit. A ledger that does not answer refuses nothing.
 async fn refuse_what_cannot_fit(
-    store: &Store,
+    ledgers: Ledgers<'_>,
     request: &EventsRequest,
     channels: &[String],
     capacity: u64,
 ) -> Result<(), Problem> {
     let rest = page::rest(&request.range, request.after.as_ref());
-    match recorded::events(store, channels, (rest.from, rest.to), Instant::now() + PATIENCE).await {
+    match recorded::events(ledgers.store, channels, (rest.from, rest.to), ledgers.deadline()).await {
         Ok(events) if events / CERTAIN > capacity => Err(Problem::too_large(Some((events, capacity)))),
         Ok(_) => Ok(()),
         Err(error) => {

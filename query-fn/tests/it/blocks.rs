@@ -8,11 +8,9 @@ use shared::{block::stored::OpenBlock, item::Item};
 use crate::{
     flows,
     meter::Meter,
-    support::{Service, client, serve, stored, whole_engine},
+    support::{self, Service, client, serve, stored, whole_engine},
     viewer::Viewer,
 };
-use query_fn::config::Config;
-use query_fn::http::token::random_key;
 
 const ORDERS: &str = "live_orders_btcusd";
 
@@ -78,7 +76,7 @@ async fn a_page_reads_few_blocks() {
     let trades = (0..100).map(|n| stored(&crate::support::trade(n, flows::ORIGIN + n * 1_000), flows::ORIGIN + n));
     service.put(trades.collect()).await;
     let meter = Meter::start(&engine, |_| false).await;
-    let url = serve(client(&meter.url), Config::new(&service.table, vec![random_key()])).await;
+    let url = serve(client(&meter.url), support::config(&service.table)).await;
     let get = async |path: String| {
         let body = service.http.get(format!("{url}{path}")).send().await.unwrap().text().await.unwrap();
         let page: Value = serde_json::from_str(&body).unwrap();

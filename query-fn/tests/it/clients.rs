@@ -1,12 +1,10 @@
 //! What clients send that is not quite what the documents say, and what they are told.
 
 use axum::{Router, body::Bytes, http::StatusCode, routing::post};
-use query_fn::config::Config;
-use query_fn::http::token::random_key;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Service, client, serve, stored, trade};
+use crate::support::{self, Service, client, serve, stored, trade};
 
 const T: u64 = 1_647_817_207_170_000;
 
@@ -176,7 +174,7 @@ async fn what_is_wrong_with_the_services_access_is_its_own_problem() {
         ("InvalidSignatureException", "The request signature we calculated does not match", "no-credentials"),
     ] {
         let store = client(&refusing(code, said).await);
-        let url = serve(store, Config::new("any", vec![random_key()])).await;
+        let url = serve(store, support::config("any")).await;
         check(&url, problem).await;
     }
     let none = aws_sdk_dynamodb::Config::builder()
@@ -184,7 +182,7 @@ async fn what_is_wrong_with_the_services_access_is_its_own_problem() {
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
         .endpoint_url("http://127.0.0.1:1")
         .build();
-    let url = serve(aws_sdk_dynamodb::Client::from_conf(none), Config::new("any", vec![random_key()])).await;
+    let url = serve(aws_sdk_dynamodb::Client::from_conf(none), support::config("any")).await;
     check(&url, "no-credentials").await;
 }
 

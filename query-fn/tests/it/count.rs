@@ -1,7 +1,5 @@
 //! `/count` says what an export of the range will have.
 
-use query_fn::config::Config;
-use query_fn::http::token::random_key;
 use query_fn::query::count::{self, Count, Ends};
 use query_fn::query::store::Store;
 use query_fn::range::{Order, Range, Subject};
@@ -12,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     cutter::cutter,
-    support::{Service, client, serve, stored, trade, whole_engine},
+    support::{self, Service, client, serve, stored, trade, whole_engine},
 };
 
 const T: u64 = 1_647_817_200_000_000;
@@ -83,7 +81,7 @@ async fn a_count_goes_on_with_its_token() {
     service.put((0..60).map(|n| stored(&trade(n, T + n / 4), T + n)).collect()).await;
     for seed in 0..5 {
         let cut = client(&cutter(engine.clone(), seed).await);
-        let url = serve(cut.clone(), Config::new(&service.table, vec![random_key()])).await;
+        let url = serve(cut.clone(), support::config(&service.table)).await;
         let whole = service.http.get(format!("{url}{CHANNEL}")).send().await.unwrap();
         let whole: Value = serde_json::from_slice(&whole.bytes().await.unwrap()).unwrap();
         assert_eq!(whole["Items"][0]["items"], 60, "{whole:?}");

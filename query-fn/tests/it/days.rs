@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     meter::Meter,
-    support::{Service, client, serve, stored, whole_engine},
+    support::{self, Service, client, serve, stored, whole_engine},
 };
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -201,11 +201,7 @@ async fn a_year_is_one_answer() {
     }
     service.put(vec![channel_item("live_trades_btcusd", FIRST)]).await;
     let meter = Meter::start(&endpoint, |_| false).await;
-    let url = serve(
-        client(&meter.url),
-        query_fn::config::Config::new(&service.table, vec![query_fn::http::token::random_key()]),
-    )
-    .await;
+    let url = serve(client(&meter.url), support::config(&service.table)).await;
     let (from, to) = (FIRST, FIRST + 365 * DAY - 1);
     let url = format!("{url}/coverage?channel=live_trades_btcusd&from={from}&to={to}");
     let body = service.http.get(url).send().await.unwrap().bytes().await.unwrap();

@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use exchange_sim::model::channel::Family;
-use query_fn::config::Config;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shared::item::EXPIRES;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -10,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     cutter::{cutter, cutter_of},
     flows::{self, Tables},
-    support::{Service, client, serve, whole_engine},
+    support::{self, Service, client, serve, whole_engine},
 };
 
 /// Routers on tables with the same events.
@@ -51,7 +50,10 @@ impl Stores {
             let service = Service::on(&engine).await;
             service.put(items.clone()).await;
             // With one key the same place has the same token.
-            urls.push((name, serve(client(endpoint), Config::new(&service.table, vec![vec![7; 32]])).await));
+            urls.push((
+                name,
+                serve(client(endpoint), support::config_with_keys(&service.table, vec![vec![7; 32]])).await,
+            ));
         }
         Stores { urls, http: reqwest::Client::new() }
     }

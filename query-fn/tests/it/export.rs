@@ -4,7 +4,6 @@ use fault_proxy::config::Config as Faults;
 use fault_proxy::mix::FaultProbabilities;
 use fault_proxy::proxy::Proxy;
 use query_fn::config::Config;
-use query_fn::http::token::random_key;
 use serde_json::{Value, json};
 use shared::{
     coverage::{Interval, Record, State},
@@ -17,7 +16,7 @@ use tokio::{
 };
 
 use crate::meter::Meter;
-use crate::support::{Service, client, engine, serve, stored, trade, whole_engine};
+use crate::support::{self, Service, client, engine, serve, stored, trade, whole_engine};
 
 const T: u64 = 1_647_817_200_000_000;
 const ALL: u64 = 45;
@@ -122,7 +121,7 @@ async fn a_range_that_cannot_fit_is_refused_at_once() {
     // Each on a meter of its own: behind an answer that was cut the service may still be reading.
     let get = async |query: &str| {
         let meter = Meter::start(&endpoint, |_| false).await;
-        let mut config = Config::new(&service.table, vec![random_key()]);
+        let mut config = support::config(&service.table);
         config.export_bytes = 1_000_000;
         let url = serve(client(&meter.url), config).await;
         let url = format!("{url}/export?channel=live_trades_btcusd&fields=id,padding{query}");
@@ -203,7 +202,7 @@ async fn a_store_that_gives_out_is_no_end() {
     let mut faults = Faults::new(endpoint, 11);
     faults.mix = FaultProbabilities { slow: 1.0, ..FaultProbabilities::default() };
     let proxy = Proxy::start(faults).await.unwrap();
-    let mut config = Config::new(&service.table, vec![random_key()]);
+    let mut config = support::config(&service.table);
     config.export_time_budget = Duration::from_secs(5);
     let url = serve(client(&proxy.url()), config).await;
     let mut response = service.http.get(format!("{url}/export?channel=live_trades_btcusd")).send().await.unwrap();

@@ -3,7 +3,6 @@
 use fault_proxy::config::Config as Faults;
 use fault_proxy::mix::FaultProbabilities;
 use fault_proxy::proxy::Proxy;
-use query_fn::http::token::random_key;
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 use tokio::{
@@ -12,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Service, binary, client, engine, serve, stored, trade};
+use crate::support::{self, Service, binary, client, engine, serve, stored, trade};
 
 const T: u64 = 1_647_817_207_170_000;
 
@@ -26,7 +25,7 @@ async fn behind(mix: FaultProbabilities) -> (Service, Proxy) {
     let mut faults = Faults::new(endpoint, seed);
     faults.mix = mix;
     let proxy = Proxy::start(faults).await.unwrap();
-    let mut config = query_fn::config::Config::new(&service.table, vec![random_key()]);
+    let mut config = support::config(&service.table);
     config.time_budget = Duration::from_millis(700);
     let url = serve(client(&proxy.url()), config).await;
     (Service { url, ..service }, proxy)

@@ -1,5 +1,6 @@
 //! `Gaps` of a page speaks of the time that the page covers, whatever the ledger's size and state.
 
+use query_fn::config::Config;
 use query_fn::http::token::random_key;
 use serde_json::{Value, json};
 use shared::{
@@ -9,7 +10,7 @@ use shared::{
 
 use crate::{
     meter::Meter,
-    support::{Service, client, serve, stored, trade, whole_engine},
+    support::{self, Service, client, serve, stored, trade, whole_engine},
 };
 
 const T: u64 = 1_647_817_200_000_000;
@@ -85,7 +86,8 @@ async fn a_page_without_ledger_says_so_and_is_not_kept() {
     let service = Service::on(&endpoint).await;
     service.put((0..3).map(|n| stored(&trade(n, T + n), T + n)).collect()).await;
     let meter = Meter::start(&endpoint, |query| query.contains("_coverage:")).await;
-    let config = query_fn::config::Config::new(&service.table, vec![random_key()]);
+    // As users have it: the page waits half a second.
+    let config = Config::new(&service.table, vec![random_key()]);
     let url = serve(client(&meter.url), config).await;
     let response =
         service.http.get(format!("{url}/bitstamp?channel=live_trades_btcusd&to={}", T + 5)).send().await.unwrap();
@@ -105,7 +107,7 @@ async fn one_event_costs_three_read_units_at_most() {
     service.put(captured("machine-with-a-long-name-2-77aa", 0..1500)).await;
     service.put((0..200).map(|n| stored(&trade(n, T + n * 1_000), T + n)).collect()).await;
     let meter = Meter::start(&endpoint, |_| false).await;
-    let url = serve(client(&meter.url), query_fn::config::Config::new(&service.table, vec![random_key()])).await;
+    let url = serve(client(&meter.url), support::config(&service.table)).await;
     // The first answer of an hour also asks how long items are kept, as these are older than two days.
     for order in ["asc", "desc", "asc"] {
         let path = format!("{url}/bitstamp?channel=live_trades_btcusd&order={order}&limit=1");

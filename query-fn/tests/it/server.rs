@@ -1,8 +1,7 @@
 //! The server's limits, on real sockets.
 
-use query_fn::config::{Config, STREAM, named};
+use query_fn::config::{STREAM, named};
 use query_fn::http::server::{self, Limits};
-use query_fn::http::token::random_key;
 use query_fn::routes::router;
 use std::time::Duration;
 use tokio::{
@@ -14,7 +13,7 @@ use tokio::{
 };
 
 use crate::contract::contract;
-use crate::support::{Service, stored};
+use crate::support::{self, Service, stored};
 
 const LONG: Duration = Duration::from_secs(60);
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -23,7 +22,7 @@ async fn serve(service: &Service, limits: Limits) -> (String, oneshot::Sender<()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = router(service.store.clone(), Config::new(&service.table, vec![random_key()]));
+    let router = router(service.store.clone(), support::config(&service.table));
     let stopped = async move {
         let _gone = stopped.await;
     };

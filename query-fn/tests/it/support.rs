@@ -14,6 +14,7 @@ use shared::{
     time::Micros,
 };
 use std::ffi::OsString;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::cutter::cutter;
@@ -37,7 +38,7 @@ impl Service {
         let store = client(endpoint);
         let table = format!("query-fn-{:016x}", rand::random::<u64>());
         create_table(&store, &table).await;
-        let url = serve(store.clone(), Config::new(&table, vec![random_key()])).await;
+        let url = serve(store.clone(), config(&table)).await;
         Service { url, store, table, http: reqwest::Client::new() }
     }
 
@@ -47,7 +48,7 @@ impl Service {
     }
 
     pub(crate) async fn router_with(&self, change: impl FnOnce(&mut Config)) -> String {
-        let mut config = Config::new(&self.table, vec![random_key()]);
+        let mut config = config(&self.table);
         change(&mut config);
         serve(self.store.clone(), config).await
     }
@@ -83,6 +84,16 @@ pub(crate) async fn engine() -> String {
         Some(seed) => cutter(engine, seed).await,
         None => engine,
     }
+}
+
+/// The settings of a service: the defaults, but with all the time for the ledger that a busy machine may need.
+pub(crate) fn config(table: &str) -> Config {
+    config_with_keys(table, vec![random_key()])
+}
+
+/// The same with keys that are known.
+pub(crate) fn config_with_keys(table: &str, keys: Vec<Vec<u8>>) -> Config {
+    Config { ledger_time_budget: Duration::from_secs(20), ..Config::new(table, keys) }
 }
 
 /// The function's binary: another build (as it is uploaded) where `QUERY_FN_BINARY` names it.

@@ -6,7 +6,6 @@ use fault_proxy::proxy::Proxy;
 use proptest::prelude::*;
 use query_fn::config::Config;
 use query_fn::http::server::{self, Limits};
-use query_fn::http::token::random_key;
 use query_fn::routes::router;
 use serde_json::{Value, json};
 use shared::coverage::channel_item;
@@ -20,7 +19,7 @@ use tokio::{
 
 use crate::{
     cutter::cutter,
-    support::{Service, client, serve, stored, trade, whole_engine},
+    support::{self, Service, client, serve, stored, trade, whole_engine},
     viewer::Viewer,
 };
 
@@ -215,7 +214,7 @@ async fn a_busy_store_is_waited_for_and_silence_is_no_end() {
     let mut faults = Faults::new(endpoint, 11);
     faults.mix = FaultProbabilities::default();
     let proxy = Proxy::start(faults).await.unwrap();
-    let mut config = Config::new(&service.table, vec![random_key()]);
+    let mut config = support::config(&service.table);
     config.tail_window = Duration::from_millis(200);
     let url = serve(client(&proxy.url()), config).await;
     let mut viewer = Viewer::new(&service.http, format!("{url}/tail?channel=live_trades_btcusd&from={from}"));
@@ -237,7 +236,7 @@ async fn a_server_that_stops_ends_its_answers() {
     service.put(vec![stored(&trade(1, 7_000_000), 7_000_000)]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/tail?channel=live_trades_btcusd", listener.local_addr().unwrap());
-    let router = router(service.store.clone(), Config::new(&service.table, vec![random_key()]));
+    let router = router(service.store.clone(), support::config(&service.table));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move {
         let _gone = stopped.await;

@@ -2,7 +2,6 @@
 
 use exchange_sim::model::channel::Family;
 use query_fn::config::Config;
-use query_fn::http::token::random_key;
 use reqwest::{Method, Response};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use tokio::{
 use crate::{
     flows,
     meter::Meter,
-    support::{Service, client, serve, stored, trade, whole_engine},
+    support::{self, Service, client, serve, stored, trade, whole_engine},
 };
 
 const T: u64 = 1_647_817_200_000_000;
@@ -52,7 +51,7 @@ impl Metered {
         };
         service.put((0..200).map(entry).chain([channel_item(TRADES, T), channel_item(ORDERS, T)]).collect()).await;
         let meter = Meter::start(&engine, |_| false).await;
-        let mut config = Config::new(&service.table, vec![random_key()]);
+        let mut config = support::config(&service.table);
         change(&mut config);
         let url = serve(client(&meter.url), config).await;
         Metered { service, meter, url }
@@ -116,7 +115,7 @@ async fn an_answer_says_what_it_has_read() {
     // The engine charges for what it reads: 3,000 trades of 240 bytes are 88 units, one event is few.
     assert!(sums[0] > Decimal::from(80) && sums[0] == sums[1] && sums[5] < Decimal::from(10), "{sums:?}");
     // The list of channels, which another router knows already.
-    let again = serve(client(&metered.meter.url), Config::new(&metered.service.table, vec![random_key()])).await;
+    let again = serve(client(&metered.meter.url), support::config(&metered.service.table)).await;
     metered.meter.take_reported();
     for is_read in [true, false] {
         let response = metered.service.http.get(format!("{again}/channels")).send().await.unwrap();

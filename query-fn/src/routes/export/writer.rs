@@ -3,10 +3,7 @@
 use axum::{body::Bytes, http::HeaderMap};
 use serde_json::Value;
 use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::config::MOST_BYTES;
 use crate::http::encoding::Encoder;
@@ -28,6 +25,7 @@ const PIECE: usize = 64 * 1024;
 const LAST: usize = 128 * 1024;
 /// The most ledger entries that the last record reads, of all channels: 256 KB.
 const ENTRIES: usize = 1_000;
+/// The longest wait for pages that are still being read ahead.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The end of a body.
@@ -208,7 +206,7 @@ impl Writer {
 async fn gaps(ledgers: Ledgers<'_>, channels: &[String], first: Option<u64>, last: Option<u64>) -> Vec<Value> {
     let Some((first, last)) = first.zip(last) else { return Vec::new() };
     let ends = (first.min(last), first.max(last));
-    gaps::between(ledgers, channels, ends, ENTRIES, Instant::now() + PATIENCE).await.list
+    gaps::between(ledgers, channels, ends, ENTRIES, ledgers.long_deadline()).await.list
 }
 
 /// Waits until nothing is read ahead any more, so that what it cost is known; nothing of it is sent. Returns false if that takes too long.
