@@ -157,16 +157,28 @@ async fn a_daemon_that_works_says_so_in_figures() {
     until("subscribed", || bench.simulator.subscriptions() == 4).await;
     bench.simulator.resume();
     until("stored and proved", || status.stored.get() > 100 && status.proofs.get() > 0).await;
-    let document = document(address).await;
+    // Rates are of the last second, in which a busy machine may do nothing.
+    let is_busy = |document: &Document| {
+        let of_channels = document.channels.iter().filter_map(|channel| channel.events_per_second);
+        let rates = [document.received.per_second, document.stored.per_second, Some(of_channels.sum())];
+        rates.iter().all(|rate| rate.is_some_and(|rate| rate > 0.0)) && document.writes.batches > 0
+    };
+    let mut found = document(address).await;
+    for _ in 0..1_200 {
+        if is_busy(&found) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await; // to the next sample
+        found = document(address).await;
+    }
+    let document = found;
+    assert!(is_busy(&document), "{document:?}");
     assert!(document.healthy && document.trouble.is_empty() && !document.stopping, "{document:?}");
     assert_eq!(document.daemon, daemon.spool().daemon());
     let [connection] = document.connections.list.as_slice() else { panic!("{:?}", document.connections) };
     assert_eq!((connection.state.as_str(), connection.confirmed, connection.channels), ("open", 4, 4));
     assert!(connection.last_message_age_us.is_some() && connection.proved_age_us.is_some(), "{connection:?}");
     assert_eq!(document.channels.len(), 4);
-    assert!(document.received.per_second.unwrap() > 0.0 && document.stored.per_second.unwrap() > 0.0, "{document:?}");
-    let events: f64 = document.channels.iter().map(|channel| channel.events_per_second.unwrap()).sum();
-    assert!(events > 0.0, "{document:?}");
     assert!(document.cost.units >= 2 * document.stored.total, "{document:?}");
     // Exactly what the units of the span cost, whatever they are.
     let decimal = |text: &Option<String>| text.as_ref().unwrap().parse::<rust_decimal::Decimal>().unwrap();
