@@ -16,12 +16,16 @@ const LIMIT: u32 = 160;
 const MARGIN: u32 = 24;
 
 /// The step by experience `n`, in 65,536ths: `1 / (n + 1.5)`.
-#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
-const STEPS: [u32; LIMIT as usize + 1] = {
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "the compiler evaluates it; 43,690 at most"
+)]
+const STEPS: [u16; LIMIT as usize + 1] = {
     let mut steps = [0; LIMIT as usize + 1];
     let mut n = 0;
     while n <= LIMIT {
-        steps[n as usize] = 131_072 / (2 * n + 3);
+        steps[n as usize] = (131_072 / (2 * n + 3)) as u16;
         n += 1;
     }
     steps
@@ -62,8 +66,13 @@ pub(super) trait Coder {
     /// Codes a decision whose probability is learned.
     fn bit(&mut self, model: &mut Bit, bit: bool) -> bool;
 
+    /// Codes the lowest `count` bits of a number, at most 64, the highest first: each is as likely 1 as 0.
+    fn raw(&mut self, count: u32, bits: u64) -> u64;
+
     /// Codes a decision that is as likely true as false.
-    fn even(&mut self, bit: bool) -> bool;
+    fn even(&mut self, bit: bool) -> bool {
+        self.raw(1, bit.into()) == 1
+    }
 }
 
 /// The bounds of what is still possible: every number from `low` to `high`.
@@ -158,9 +167,12 @@ impl Coder for Encoder {
         bit
     }
 
-    fn even(&mut self, bit: bool) -> bool {
-        self.narrow(self.bounds.half(), bit);
-        bit
+    fn raw(&mut self, count: u32, bits: u64) -> u64 {
+        (0..count).rev().fold(0, |coded, shift| {
+            let bit = bits >> shift & 1;
+            self.narrow(self.bounds.half(), bit == 1);
+            coded << 1 | bit
+        })
     }
 }
 
@@ -210,7 +222,11 @@ impl Coder for Decoder<'_> {
         bit
     }
 
-    fn even(&mut self, _: bool) -> bool {
-        self.decide(self.bounds.half())
+    fn raw(&mut self, count: u32, _: u64) -> u64 {
+        // By itself, so that it stays in registers.
+        let mut decoder = self.clone();
+        let bits = (0..count).fold(0, |bits, _| bits << 1 | u64::from(decoder.decide(decoder.bounds.half())));
+        *self = decoder;
+        bits
     }
 }

@@ -10,7 +10,7 @@
 //! - A sort key: even, it has a hash, then 64 raw bits.
 
 use super::coder::{Bit, Coder};
-use super::number::{Signed, Tree, raw};
+use super::number::{Signed, Tree};
 use super::value::{EventId, Fixed, Val};
 
 /// Values of a column that have a symbol of their own: its first ones.
@@ -104,7 +104,7 @@ impl Figures {
             SORT_KEY => {
                 let hash = if let Val::TimeAndHash(hash) = given { Some(hash) } else { None };
                 match coder.bit(&mut self.hashed, hash.is_some()) {
-                    true => Val::TimeAndHash(raw(coder, 64, hash.unwrap_or_default())),
+                    true => Val::TimeAndHash(coder.raw(64, hash.unwrap_or_default())),
                     false => Val::TimeAndEventId,
                 }
             }
@@ -130,7 +130,7 @@ impl Figures {
             for shift in (0..64).step_by(8).rev() {
                 let (byte, like) = (given >> shift & 0xff, similar >> shift & 0xff);
                 let differs = models.next().is_some_and(|model| coder.bit(model, byte != like));
-                *half |= if differs { raw(coder, 8, byte) } else { like } << shift;
+                *half |= if differs { coder.raw(8, byte) } else { like } << shift;
             }
         }
         id
@@ -185,6 +185,6 @@ pub(super) fn scale(coder: &mut impl Coder, rescaled: &mut Bit, last: u8, given:
     if !coder.bit(rescaled, last != given) {
         return last;
     }
-    let scale = raw(coder, 5, u64::from(given));
+    let scale = coder.raw(5, u64::from(given));
     u8::try_from(scale).unwrap_or_default().min(Fixed::MAX_SCALE)
 }

@@ -57,18 +57,14 @@ impl Number {
         }
         let (mut result, mut node) = (1_u64, 1_usize);
         let Some(tree) = self.leading.get_mut(symbol) else { return 0 };
-        for shift in (0..length - 1).rev() {
-            let bit = value >> shift & 1 == 1;
-            let bit = if length - 2 - shift < LEARNED {
-                let bit = coder.bit(tree.at(node), bit);
-                node = node << 1 | usize::from(bit);
-                bit
-            } else {
-                coder.even(bit)
-            };
+        let behind = length - 1;
+        let unlearned = behind.saturating_sub(LEARNED);
+        for shift in (unlearned..behind).rev() {
+            let bit = coder.bit(tree.at(node), value >> shift & 1 == 1);
+            node = node << 1 | usize::from(bit);
             result = result << 1 | u64::from(bit);
         }
-        result
+        result << unlearned | coder.raw(unlearned, value)
     }
 }
 
@@ -92,11 +88,6 @@ impl Signed {
     }
 }
 
-/// `count` bits without a model.
-pub(super) fn raw(coder: &mut impl Coder, count: u32, value: u64) -> u64 {
-    (0..count).rev().fold(0, |result, shift| result << 1 | u64::from(coder.even(value >> shift & 1 == 1)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::coder::{Decoder, Encoder};
@@ -113,7 +104,7 @@ mod tests {
                 number.code(&mut encoder, value >> shift);
                 signed.code(&mut encoder, value.cast_signed() >> shift);
                 tree.code(&mut encoder, *symbol);
-                raw(&mut encoder, *shift, *value);
+                encoder.raw(*shift, *value);
             }
             let bytes = encoder.finish();
             let mut decoder = Decoder::new(&bytes);
@@ -122,7 +113,7 @@ mod tests {
                 prop_assert_eq!(number.code(&mut decoder, 0), value >> shift);
                 prop_assert_eq!(signed.code(&mut decoder, 0), value.cast_signed() >> shift);
                 prop_assert_eq!(tree.code(&mut decoder, 0), symbol);
-                prop_assert_eq!(raw(&mut decoder, shift, 0), value & ((1_u64 << shift) - 1));
+                prop_assert_eq!(decoder.raw(shift, 0), value & ((1_u64 << shift) - 1));
             }
         }
     }

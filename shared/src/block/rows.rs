@@ -25,6 +25,7 @@ pub struct Rows<'block> {
     shape: Arc<Shape>,
     /// The texts of the row at hand.
     text: String,
+    /// In the order of the names' texts.
     pieces: Vec<Piece>,
 }
 
@@ -129,9 +130,9 @@ impl<'block> Rows<'block> {
         let Rows { model, text, pieces, shape, .. } = self;
         *shape = model.shapes.get(model.shape).cloned().ok_or(BlockError::Damaged("a shape that is not there"))?;
         text.clear();
-        pieces.clear();
+        pieces.resize(shape.names.len(), Piece::Literal(0));
         let mut event_id = None;
-        for (number, value) in shape.names.iter().zip(&model.values) {
+        for ((number, rank), value) in shape.names.iter().zip(&shape.ranks).zip(&model.values) {
             let begin = text.len();
             match *value {
                 Val::Text(fixed) | Val::Number(fixed) => fixed.push(text),
@@ -143,11 +144,13 @@ impl<'block> Rows<'block> {
                 }
                 Val::Literal(_) => {}
             }
-            pieces.push(match *value {
-                Val::Number(_) => Piece::Number(begin, text.len()),
-                Val::Literal(literal) => Piece::Literal(literal),
-                _ => Piece::Text(begin, text.len()),
-            });
+            if let Some(piece) = pieces.get_mut(*rank) {
+                *piece = match *value {
+                    Val::Number(_) => Piece::Number(begin, text.len()),
+                    Val::Literal(literal) => Piece::Literal(literal),
+                    _ => Piece::Text(begin, text.len()),
+                };
+            }
             if let (EVENT_ID, Val::EventId(id)) = (*number, *value) {
                 event_id = Some(id);
             }
@@ -183,15 +186,14 @@ impl<'row> Row<'row> {
     /// Names and values of the attributes, sorted by name.
     pub fn cells(&self) -> impl Iterator<Item = (&'row str, Cell<'row>)> + use<'row> {
         let rows = self.rows;
-        rows.shape.sorted.iter().filter_map(move |place| {
-            let number = rows.shape.names.get(*place)?;
+        rows.shape.sorted.iter().zip(&rows.pieces).map(move |(number, piece)| {
             let slice = |begin: usize, end: usize| rows.text.get(begin..end).unwrap_or_default();
-            let cell = match *rows.pieces.get(*place)? {
+            let cell = match *piece {
                 Piece::Text(begin, end) => Cell::Text(slice(begin, end)),
                 Piece::Number(begin, end) => Cell::Number(slice(begin, end)),
                 Piece::Literal(literal) => rows.model.literals.get(literal),
             };
-            Some((rows.model.names.text(*number), cell))
+            (rows.model.names.text(*number), cell)
         })
     }
 

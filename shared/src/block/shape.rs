@@ -8,8 +8,10 @@ use super::words::{NAMES, ORDER_TYPE, Role, TIME};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) names: Vec<usize>,
-    /// Places in `names`, in the order of the names' texts.
+    /// The same numbers in the order of the names' texts.
     pub(super) sorted: Vec<usize>,
+    /// For each place in `names`, the place of that number in `sorted`.
+    pub(super) ranks: Vec<usize>,
     /// Whether events of this shape are steps of an order's life.
     pub(super) is_order: bool,
 }
@@ -17,10 +19,16 @@ pub(super) struct Shape {
 impl Shape {
     fn of(mut numbers: Vec<usize>, names: &Names) -> Shape {
         numbers.sort_unstable();
-        let mut sorted: Vec<usize> = (0..numbers.len()).collect();
-        let text = |place: &usize| numbers.get(*place).map_or("", |number| names.text(*number));
-        sorted.sort_by_key(text);
-        Shape { sorted, is_order: numbers.contains(&ORDER_TYPE), names: numbers }
+        let mut sorted: Vec<(usize, usize)> = numbers.iter().copied().enumerate().collect();
+        sorted.sort_by_key(|(_, number)| names.text(*number));
+        let mut ranks = vec![0; numbers.len()];
+        for (rank, (place, _)) in sorted.iter().enumerate() {
+            if let Some(kept) = ranks.get_mut(*place) {
+                *kept = rank;
+            }
+        }
+        let sorted = sorted.into_iter().map(|(_, number)| number).collect();
+        Shape { sorted, ranks, is_order: numbers.contains(&ORDER_TYPE), names: numbers }
     }
 
     /// Writes which of the words the event has, as bits, and the names that are no words.

@@ -1,5 +1,7 @@
 //! Values of attributes as the columns have them: numbers as units and scale, event ids as 128 bits, everything else as a literal.
 
+use uuid::Uuid;
+
 use crate::number::Decimal;
 
 /// A decimal number with a fixed number of digits behind the point: `58356.10` is 5,835,610 units of scale 2.
@@ -44,21 +46,18 @@ impl Fixed {
         if self.units < 0 {
             text.push('-');
         }
-        let mut digits = [b'0'; 40];
-        let mut rest = self.units.unsigned_abs();
-        let mut place = digits.len();
-        let mut written = 0;
-        while rest > 0 || written <= usize::from(self.scale) {
-            if written == usize::from(self.scale) && written > 0 {
-                place -= 1;
-                put(&mut digits, place, b'.');
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(self.units.unsigned_abs());
+        let scale = usize::from(self.scale);
+        let (whole, fraction) = digits.split_at_checked(digits.len().saturating_sub(scale)).unwrap_or((digits, ""));
+        text.push_str(if whole.is_empty() { "0" } else { whole });
+        if scale > 0 {
+            text.push('.');
+            for _ in fraction.len()..scale {
+                text.push('0');
             }
-            place -= 1;
-            put(&mut digits, place, b'0' + u8::try_from(rest % 10).unwrap_or_default());
-            rest /= 10;
-            written += 1;
+            text.push_str(fraction);
         }
-        text.push_str(std::str::from_utf8(digits.get(place..).unwrap_or_default()).unwrap_or_default());
     }
 
     /// The same value without zeros at the end: the spelling of a number.
@@ -78,13 +77,6 @@ impl Fixed {
 
     pub(super) fn of_whole(number: u64) -> Option<Fixed> {
         i64::try_from(number).ok().map(|units| Fixed { units, scale: 0 })
-    }
-}
-
-/// At most 20 digits, 18 zeros and a point: there always is room.
-fn put(digits: &mut [u8; 40], place: usize, byte: u8) {
-    if let Some(digit) = digits.get_mut(place) {
-        *digit = byte;
     }
 }
 
@@ -130,15 +122,10 @@ impl EventId {
         Some(EventId { time: half(bits >> 64)?, rest: half(bits)? })
     }
 
+    /// Appends the id: it is written as a UUID is.
     pub(super) fn push(self, text: &mut String) {
-        let mut digits = [b'-'; 36];
-        let mut hex = hex(self.time).into_iter().chain(hex(self.rest));
-        for (place, digit) in digits.iter_mut().enumerate() {
-            if !matches!(place, 8 | 13 | 18 | 23) {
-                *digit = hex.next().unwrap_or(b'0');
-            }
-        }
-        push_ascii(text, &digits);
+        let mut digits = Uuid::encode_buffer();
+        text.push_str(Uuid::from_u64_pair(self.time, self.rest).hyphenated().encode_lower(&mut digits));
     }
 
     /// The id of the next event of the market, at `time`: the fourth group counts within a microsecond, the fifth has a counter of
