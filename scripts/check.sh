@@ -100,16 +100,6 @@ TMPDIR=$scratch $test_command --locked
 left=$(ls -A "$scratch")
 [ -z "$left" ] || { find "$scratch" | head -n 30; fail "the tests left in the temporary folder: $(head -c 500 <<<"$left")"; }
 
-step 'infrastructure (begun beside the tests)'
-if [ -n "$beside" ]; then
-    wait "$beside" && rc=0 || rc=$?
-    beside=
-    cat "$scratch.infra"
-    [ "$rc" -eq 0 ] || fail infra/check.sh
-else
-    skip infrastructure 'CHECKERS names no folder for its checkers (CHECKERS=target/checkers installs 1.3 GB there, once)'
-fi
-
 # A part of the tests above.
 if [ -z "${CLIENTS:-}" ]; then
     skip 'ccxt and cryptofeed against exchange-sim' 'CLIENTS names no Python environment with scripts/exchange-sim/tests/clients/requirements.txt'
@@ -118,7 +108,7 @@ if [ -z "${READERS:-}" ]; then
     skip 'pandas, polars, duckdb, requests against query-fn' 'READERS names no Python environment with query-fn/tests/readers/requirements.txt'
 fi
 
-# With what the tests have built.
+# With what the tests have built, and while infra/ is still being checked.
 step 'explorer: sources and built files, and the page in a browser'
 if ! command -v npm >/dev/null; then
     skip explorer 'no npm'
@@ -131,6 +121,16 @@ else
     else
         skip 'the page in a browser' 'no Chromium; CHROMIUM names another place'
     fi
+fi
+
+step 'infrastructure (begun beside the tests)'
+if [ -n "$beside" ]; then
+    wait "$beside" && rc=0 || rc=$?
+    beside=
+    cat "$scratch.infra"
+    [ "$rc" -eq 0 ] || fail infra/check.sh
+else
+    skip infrastructure 'CHECKERS names no folder for its checkers (CHECKERS=target/checkers installs 1.3 GB there, once)'
 fi
 
 step 'Debian package'
