@@ -104,8 +104,10 @@ async fn cuts_in_silence_lose_nothing() {
     let mut viewer = Viewer::new(&service.http, format!("{url}/tail?channel=live_trades_btcusd"));
     viewer.connect().await;
     // The first block comes without any event, and its id is of the beginning.
-    let cut = timeout(Duration::from_millis(300), viewer.next()).await;
-    assert!(cut.is_err() && viewer.last_id.is_some());
+    while viewer.last_id.is_none() {
+        let cut = timeout(Duration::from_millis(300), viewer.next()).await;
+        assert!(cut.is_err(), "{cut:?}");
+    }
     let later = query_fn::range::now();
     service.put(vec![stored(&trade(2, later), later)]).await;
     viewer.connect().await;
@@ -143,8 +145,15 @@ async fn an_answer_ends_with_the_id_to_go_on_with() {
     let from = query_fn::range::now();
     let mut viewer = Viewer::new(&service.http, format!("{url}/tail?channel=live_trades_btcusd&from={from}"));
     service.put(vec![stored(&trade(1, from), from)]).await;
-    viewer.connect().await;
-    assert_eq!(viewer.next().await.unwrap().data["id"], 1);
+    // On a busy machine an answer may end before it has read anything.
+    let first = loop {
+        viewer.connect().await;
+        match viewer.next().await.unwrap() {
+            end if end.event == "end" => {}
+            message => break message,
+        }
+    };
+    assert_eq!(first.data["id"], 1);
     let end = viewer.next().await.unwrap();
     assert_eq!((end.event.as_str(), &end.data["after"]), ("end", &json!(end.id)));
     assert!(viewer.next().await.is_none(), "the body ends");
@@ -219,8 +228,11 @@ async fn a_busy_store_is_waited_for_and_silence_is_no_end() {
     let url = serve(client(&proxy.url()), config).await;
     let mut viewer = Viewer::new(&service.http, format!("{url}/tail?channel=live_trades_btcusd&from={from}"));
     viewer.connect().await;
-    let silence = timeout(Duration::from_secs(15), viewer.next()).await;
-    assert!(silence.is_err() && viewer.keep_alives > 0, "{silence:?}");
+    let started = Instant::now();
+    while viewer.keep_alives == 0 {
+        let silence = timeout(Duration::from_secs(1), viewer.next()).await;
+        assert!(silence.is_err() && started.elapsed() < LONG, "{silence:?}");
+    }
     proxy.set_mix(FaultProbabilities { throttled_table: 1.0, ..FaultProbabilities::default() });
     service.put(vec![stored(&trade(1, from), from)]).await;
     let refused = timeout(Duration::from_secs(2), viewer.next()).await;
@@ -248,5 +260,5 @@ async fn a_server_that_stops_ends_its_answers() {
     stop.send(()).unwrap();
     assert_eq!(viewer.next().await.unwrap().event, "end");
     assert!(viewer.next().await.is_none());
-    timeout(Duration::from_secs(20), server).await.expect("nobody is waited for").unwrap();
+    timeout(LONG / 2, server).await.expect("nobody is waited for").unwrap();
 }
