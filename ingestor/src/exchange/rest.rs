@@ -16,8 +16,10 @@ use crate::exchange::network;
 
 use crate::exchange::json_array::ArrayCutter;
 
-/// Timeout of connecting, and of waiting for the next bytes: the exchange is far away at most, not slow.
-const WITHIN: Duration = Duration::from_secs(5);
+/// Timeout of connecting: the exchange is far away at most.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+/// Timeout of waiting for the next bytes. A history that takes so long to begin is still worth more than another attempt, which would take as long.
+const BYTES_WITHIN: Duration = Duration::from_secs(30);
 /// Delay between two requests. The exchange allows 10,000 in ten minutes (16 a second) to everything at one address.
 const BETWEEN: Duration = Duration::from_millis(250);
 /// Length of a refusal's body in messages, in characters.
@@ -72,7 +74,10 @@ impl Rest {
     /// Returns [`RestError::Unreachable`] if the client cannot be built.
     pub fn new(url: &str) -> Result<Rest, RestError> {
         let tls = ClientConfig::clone(&network::tls());
-        let client = Client::builder().tls_backend_preconfigured(tls).connect_timeout(WITHIN).read_timeout(WITHIN);
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(CONNECTED_WITHIN)
+            .read_timeout(BYTES_WITHIN);
         // The client itself takes the proxy that the environment names.
         let client = if network::is_local(url) { client.no_proxy() } else { client };
         let client = client.build()?;

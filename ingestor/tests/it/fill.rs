@@ -166,6 +166,30 @@ async fn an_order_book_is_stored_when_order_events_begin() {
     daemon.stop().await.unwrap();
 }
 
+/// The exchange takes longer than five seconds for every answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_history_is_waited_for() {
+    let bench = Bench::new(48, 0.6).await;
+    bench.simulator.inject("rest:slow=6:60m:/order_data/".parse::<Fault>().unwrap());
+    let mut settings = settings(&bench);
+    settings.insert("channels".to_owned(), "live_orders_btcusd,live_orders_ethusd".to_owned());
+    let daemon = bench.start(&settings).await;
+    let status = daemon.status();
+    until("subscribed", || bench.simulator.subscriptions() == 2).await;
+    bench.simulator.resume();
+    until("stored", || status.stored.get() > 500).await;
+    bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(2) });
+    until("lost", || status.losses.get() > 0).await;
+    bench.note_undelivered(&daemon);
+    until_within(PATIENCE, "filled", async || status.filled.get() >= 2).await;
+    bench.drain(&daemon).await;
+    daemon.stop().await.unwrap();
+    let comparison = bench.compare().await;
+    assert!(comparison.filled > 50, "{}", comparison.filled);
+    let ours = comparison.missing.iter().filter(|(channel, _)| channel.starts_with("live_orders")).count();
+    assert_eq!((ours, comparison.extra), (0, 0));
+}
+
 /// None of these answers is about what was asked, so none of them is a refusal, however many come.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_in_maintenance_is_asked_again_until_it_answers() {

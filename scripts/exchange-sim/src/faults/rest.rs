@@ -18,6 +18,11 @@ pub enum Answer {
         /// The header `Retry-After`, in seconds.
         retry_after: u64,
     },
+    /// The true answer, after this many seconds.
+    Slow {
+        /// Seconds until it begins.
+        after: u64,
+    },
     /// The exchange's own JSON error about the request, status 400.
     Refused,
     /// The exchange's own JSON error for too many requests, status 400 and code 400.002.
@@ -79,6 +84,7 @@ impl FromStr for Answer {
         match (name, value) {
             ("page", None) => Ok(Self::Page { status: 200 }),
             ("429", Some(seconds)) => Ok(Self::TooMany { retry_after: seconds.parse().map_err(|_| ())? }),
+            ("slow", Some(seconds)) => Ok(Self::Slow { after: seconds.parse().map_err(|_| ())? }),
             ("refused", None) => Ok(Self::Refused),
             ("limited", None) => Ok(Self::Limited),
             ("cut", None) => Ok(Self::Cut),

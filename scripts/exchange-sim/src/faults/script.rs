@@ -28,7 +28,8 @@ cut                       end the TCP connection without a close frame
   down:LASTING              cut every connection and refuse new ones
   rest:ANSWER:EXTENT[:PATH] answer the next EXTENT requests (a number), or all for EXTENT (a time), whose path
                             contains PATH with: page (HTML, 200), a status as 403 or 503 (HTML), 429=SECONDS
-                            (Retry-After), refused or limited (JSON errors), cut or short (half a body)";
+                            (Retry-After), slow=SECONDS (the true answer, later), refused or limited (JSON errors), cut
+                            or short (half a body)";
 
 /// A fault that is not written as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,7 +164,7 @@ mod tests {
             path: "/order_data/".to_owned(),
         };
         assert_eq!(step("1s:rest:503:30s:/order_data/").aimed, Fault::Rest(page).into());
-        for text in ["page:1", "429=2:1m", "refused:1", "limited:1", "cut:1", "short:1:/transactions/"] {
+        for text in ["page:1", "429=2:1m", "slow=2:1m", "refused:1", "limited:1", "cut:1", "short:1:/transactions/"] {
             step(&format!("1s:rest:{text}"));
         }
         let plain = ["mute", "app-mute", "app-mute:1s", "reconnect", "reconnect:1s"];

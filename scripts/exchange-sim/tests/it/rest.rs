@@ -1,6 +1,7 @@
 //! Every route of the REST side, against the stream of the same simulator.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use exchange_sim::Config;
 use exchange_sim::Simulator;
@@ -185,7 +186,7 @@ async fn older_lists_and_a_missing_slash_are_answered_as_by_the_exchange() {
 async fn faults_answer_the_requests_they_concern_and_no_other() {
     let simulator = Simulator::start(Config { paused: true, ..Config::default() }).await.unwrap();
     let whole = get(&simulator, "/markets/").await;
-    for fault in ["page:1", "503:1", "limited:1", "short:1", "429=7:1", "cut:1"] {
+    for fault in ["page:1", "503:1", "limited:1", "short:1", "429=7:1", "cut:1", "slow=1:1"] {
         simulator.inject(format!("rest:{fault}:/markets/").parse::<Fault>().unwrap());
     }
     assert_eq!(get(&simulator, "/order_book/btcusd/").await.0, 200);
@@ -199,5 +200,8 @@ async fn faults_answer_the_requests_they_concern_and_no_other() {
     assert_eq!((limited.status().as_u16(), &limited.headers()["retry-after"]), (429, &"7".parse().unwrap()));
     let cut = reqwest::get(format!("{}/markets/", simulator.rest_url())).await.unwrap();
     assert!(cut.bytes().await.is_err());
+    let asked = Instant::now();
+    assert_eq!(get(&simulator, "/markets/").await, whole);
+    assert!(asked.elapsed() >= Duration::from_secs(1));
     assert_eq!(get(&simulator, "/markets/").await, whole);
 }

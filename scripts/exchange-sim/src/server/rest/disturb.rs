@@ -34,6 +34,10 @@ pub(crate) async fn disturb(State(exchange): State<Arc<Exchange>>, request: Requ
             let wait = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
             (StatusCode::TOO_MANY_REQUESTS, wait, Html(PAGE)).into_response()
         }
+        Some(Answer::Slow { after }) => {
+            sleep(Duration::from_secs(after)).await;
+            next.run(request).await
+        }
         Some(Answer::Refused) => json_error("Invalid request", "API0010"),
         Some(Answer::Limited) => json_error("Request rate limit exceeded", "400.002"),
         Some(Answer::Short) => {
