@@ -181,6 +181,7 @@ impl Run {
 async fn cut_before_a_poor_history(bench: &Bench, daemons: &[&Daemon], dice: &mut ChaCha8Rng) {
     let answer = HISTORY[dice.random_range(0..HISTORY.len())];
     bench.simulator.inject(format!("rest:{answer}").parse::<Fault>().unwrap());
+    until("connected", || bench.simulator.subscriptions() == 4 * daemons.len()).await;
     let losses = sum(daemons, "bitstamp_losses_total").await;
     bench.simulator.inject(Fault::Cut);
     until_async("lost", async || sum(daemons, "bitstamp_losses_total").await > losses).await;
@@ -218,9 +219,12 @@ async fn one_at_a_time(
     let ends_it =
         matches!(fault, Fault::Cut | Fault::Mute { .. } | Fault::AppMute { .. } | Fault::LoseHeartbeats { .. });
     let lasting = if matches!(fault, Fault::Slow { .. }) { 3 } else { 1 };
-    let losses = sum(daemons, "bitstamp_losses_total").await;
     let all = 8 * daemons.len();
-    bench.simulator.inject(fault.on(dice.random_range(1..=2 * daemons.len())));
+    // A daemon that has just been started again has no second connection yet.
+    until("all are there", || bench.simulator.subscriptions() == all).await;
+    let losses = sum(daemons, "bitstamp_losses_total").await;
+    let met = bench.simulator.inject(fault.on(dice.random_range(1..=2 * daemons.len())));
+    assert_eq!(met, 1, "a fault that meets no connection");
     tokio::time::sleep(Duration::from_secs(lasting)).await; // the fault takes its course
     if ends_it {
         until_async("lost", async || sum(daemons, "bitstamp_losses_total").await > losses).await;
