@@ -38,7 +38,7 @@ impl Daemon {
     /// Starts the release build.
     pub(crate) fn start(simulator: &Simulator, engine: &str, folder: &Path, storage: Storage) -> Daemon {
         let storage = match storage {
-            Storage::Events => "*=events",
+            Storage::Events => "live_orders_*=events",
             Storage::Blocks => "live_orders_*=blocks",
         };
         let mut process = Command::new(env!("CARGO_BIN_EXE_ingestor"))

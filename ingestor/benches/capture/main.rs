@@ -32,9 +32,11 @@ use crate::daemon::{Daemon, Storage};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let events = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
+    let events: u64 = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
     let only_blocks = arguments.iter().any(|argument| argument == "blocks");
-    let frames: Vec<String> = (0..events).map(stages::frame).collect();
+    // The last event is of now.
+    let begin = (ingestor::clock::system_micros() / 1_000 - events) * 1_000;
+    let frames: Vec<String> = (0..events).map(|number| stages::frame(number, begin)).collect();
     let bytes: usize = frames.iter().map(String::len).sum();
     println!("{events} order events, {} bytes each", bytes / frames.len());
 

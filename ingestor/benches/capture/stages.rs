@@ -16,9 +16,10 @@ use crate::daemon::{self, TABLE, cpu_seconds};
 /// As many requests at once as the daemon may have.
 const WRITERS: usize = 16;
 
-/// An order event as the exchange sends them since 2026.
-pub(crate) fn frame(number: u64) -> String {
-    let micros = 1_789_459_694_000_000 + number * 1_000;
+/// An order event as the exchange sends them since 2026; `begin` is the time of the first one, microseconds since the Unix epoch. An event far
+/// from the time of its receipt would be stored by itself.
+pub(crate) fn frame(number: u64, begin: u64) -> String {
+    let micros = begin + number * 1_000;
     let id = 2_050_558_851_342_339 + number;
     format!(
         r#"{{"data":{{"id":{id},"id_str":"{id}","order_type":0,"order_subtype":5,"datetime":"{}","microtimestamp":"{micros}","amount":0.06214,"amount_str":"0.06214000","amount_traded":"0","amount_at_create":"0.06214000","price":58356.1,"price_str":"58356.10","is_liquidation":false}},"channel":"live_orders_btcusd","event":"order_created","event_id":"{}","pre_event_id":"{}","order_source":"orderbook"}}"#,
