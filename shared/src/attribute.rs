@@ -40,7 +40,7 @@ fn at_depth(value: Value, depth: usize) -> AttributeValue {
         Value::Bool(flag) => AttributeValue::Bool(flag),
         Value::String(text) => AttributeValue::S(text),
         Value::Number(number) => match Decimal::parse(number.as_str()) {
-            Some(decimal) if decimal.fits_dynamodb() => AttributeValue::N(number.to_string()),
+            Some(decimal) if decimal.fits_dynamodb() => AttributeValue::N(number.as_str().to_owned()),
             _ => json_text(number.to_string()),
         },
         nested if depth >= MAX_DEPTH => json_text(nested.to_string()),

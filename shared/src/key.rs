@@ -115,8 +115,8 @@ fn timestamp(event: &Event) -> Option<Micros> {
 /// Ids and times are numbers on some channels and strings on others.
 fn whole_number(value: &Value) -> Option<String> {
     match value {
-        Value::Number(number) => Decimal::parse(number.as_str())?.to_id(),
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Decimal::parse(text)?.to_id(),
+        Value::Number(number) => Decimal::parse(number.as_str())?.into_id(),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Decimal::parse(text)?.into_id(),
         _ => None,
     }
 }
@@ -168,7 +168,15 @@ fn feed(hash: &mut Xxh3Default, value: &Value) {
         Value::Number(number) => {
             hash.update(b"n");
             let text = number.as_str();
-            feed_text(hash, &Decimal::parse(text).map_or_else(|| text.to_owned(), |decimal| decimal.canonical()));
+            match Decimal::parse(text) {
+                Some(decimal) => {
+                    let mut buffer = itoa::Buffer::new();
+                    let parts = decimal.canonical_parts(&mut buffer);
+                    feed_length(hash, parts.iter().map(|part| part.len()).sum());
+                    parts.iter().for_each(|part| hash.update(part.as_bytes()));
+                }
+                None => feed_text(hash, text),
+            }
         }
         Value::String(text) => {
             hash.update(b"s");

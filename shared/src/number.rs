@@ -30,19 +30,24 @@ impl Decimal {
             None => (rest, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all = [whole, fraction].concat();
-        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if (whole.is_empty() && fraction.is_empty()) || !are_digits(whole) || !are_digits(fraction) {
             return None;
         }
-        let significant = all.trim_start_matches('0');
-        let digits = significant.trim_end_matches('0');
+        let scale = i64::try_from(fraction.len()).ok()?;
+        let whole = whole.trim_start_matches('0');
+        let fraction = if whole.is_empty() { fraction.trim_start_matches('0') } else { fraction };
+        let mut digits = String::with_capacity(whole.len() + fraction.len());
+        digits.push_str(whole);
+        digits.push_str(fraction);
+        let significant = digits.len();
+        digits.truncate(digits.trim_end_matches('0').len());
         if digits.is_empty() {
             return Some(Decimal { negative: false, digits: "0".to_owned(), exponent: 0 });
         }
-        let dropped = i64::try_from(significant.len() - digits.len()).ok()?;
-        let scale = i64::try_from(fraction.len()).ok()?;
+        let dropped = i64::try_from(significant - digits.len()).ok()?;
         let exponent = exponent.checked_sub(scale)?.checked_add(dropped)?;
-        Some(Decimal { negative, digits: digits.to_owned(), exponent })
+        Some(Decimal { negative, digits, exponent })
     }
 
     /// Whether DynamoDB's N can hold the value without losing a digit.
@@ -58,12 +63,14 @@ impl Decimal {
 
     /// The digits of a non-negative whole number of at most 38 digits, without a leading zero; else `None`.
     #[must_use]
-    pub fn to_id(&self) -> Option<String> {
+    pub fn into_id(self) -> Option<String> {
         let zeros = usize::try_from(self.exponent).ok()?;
-        if self.negative || self.digits.len().checked_add(zeros)? > MAX_DIGITS {
+        let mut digits = self.digits;
+        if self.negative || digits.len().checked_add(zeros)? > MAX_DIGITS {
             return None;
         }
-        Some(format!("{}{}", self.digits, "0".repeat(zeros)))
+        digits.extend(std::iter::repeat_n('0', zeros));
+        Some(digits)
     }
 
     /// All digits without an exponent, as DynamoDB returns numbers: `-1.5`, `0.00000001`; [`Decimal::canonical`] for a number that it
@@ -88,14 +95,19 @@ impl Decimal {
     /// One spelling per value, short and independent of size: `-15e-1`.
     #[must_use]
     pub fn canonical(&self) -> String {
-        let sign = if self.negative { "-" } else { "" };
-        format!("{sign}{}e{}", self.digits, self.exponent)
+        self.canonical_parts(&mut itoa::Buffer::new()).concat()
+    }
+
+    /// The parts of [`Decimal::canonical`].
+    pub(crate) fn canonical_parts<'text>(&'text self, buffer: &'text mut itoa::Buffer) -> [&'text str; 4] {
+        [if self.negative { "-" } else { "" }, &self.digits, "e", buffer.format(self.exponent)]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse(text: &str) -> Decimal {
         Decimal::parse(text).unwrap_or_else(|| panic!("{text}"))
@@ -126,6 +138,32 @@ mod tests {
         assert_eq!(parse("1e125").plain().len(), 126);
     }
 
+    /// The canonical spelling by its definition; hashes of it are in keys, so it never changes.
+    fn spelled_out(text: &str) -> Option<String> {
+        let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+        let (mantissa, exponent) = rest.split_once('e').unwrap_or((rest, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let significant = all.trim_start_matches('0');
+        let digits = significant.trim_end_matches('0');
+        let dropped = (significant.len() - digits.len()) as i64;
+        match (all.is_empty(), digits.is_empty()) {
+            (true, _) => None,
+            (_, true) => Some("0e0".to_owned()),
+            _ => {
+                let exponent = exponent.parse::<i64>().unwrap() - fraction.len() as i64 + dropped;
+                Some(format!("{sign}{digits}e{exponent}"))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_has_one_canonical_spelling(text in "-?[0-9]{0,5}(\\.[0-9]{0,6})?(e-?[0-9]{1,3})?|-?0{0,3}[1-9]{0,2}0{0,3}(\\.0{0,3})?") {
+            prop_assert_eq!(Decimal::parse(&text).map(|number| number.canonical()), spelled_out(&text));
+        }
+    }
+
     #[test]
     fn what_is_no_number_is_refused() {
         for text in ["", "-", "1e", "1e1.5", "abc", "1_000", " 1", "NaN", ".", "1.2.3"] {
@@ -147,12 +185,12 @@ mod tests {
 
     #[test]
     fn ids_are_whole_and_not_negative() {
-        assert_eq!(parse("2001939623936278528").to_id().unwrap(), "2001939623936278528");
-        assert_eq!(parse("1e3").to_id().unwrap(), "1000");
-        assert_eq!(parse("007").to_id().unwrap(), "7");
-        assert_eq!(parse("0").to_id().unwrap(), "0");
+        assert_eq!(parse("2001939623936278528").into_id().unwrap(), "2001939623936278528");
+        assert_eq!(parse("1e3").into_id().unwrap(), "1000");
+        assert_eq!(parse("007").into_id().unwrap(), "7");
+        assert_eq!(parse("0").into_id().unwrap(), "0");
         for text in ["1.5", "-1", "1e38", "1e999999999999"] {
-            assert_eq!(parse(text).to_id(), None, "{text}");
+            assert_eq!(parse(text).into_id(), None, "{text}");
         }
     }
 }

@@ -64,6 +64,14 @@ impl Reader {
         Reader { order: range.order, heads, merged: VecDeque::new(), doubles: 0, cut_short: false }
     }
 
+    /// Ends the pages of one channel early: [`Feed::with_pages_of`].
+    #[must_use]
+    pub fn with_pages_of(mut self, bytes: usize) -> Reader {
+        let small = |head: Head| Head { feed: head.feed.with_pages_of(bytes), ..head };
+        self.heads = self.heads.into_iter().map(small).collect();
+        self
+    }
+
     /// Returns a reader of an order's events behind `after`, as items and in blocks of these channels.
     #[must_use]
     pub fn of_order(range: &Range, channels: &[String], after: Option<Position>) -> Reader {

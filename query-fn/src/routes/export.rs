@@ -30,6 +30,8 @@ use writer::{End, Sending, Writer};
 
 /// The pages that are read ahead of the client: one is read while one is sent.
 const AHEAD: usize = 1;
+/// The size of a page, in bytes as JSON: several are in memory at once, where an event takes twice as much.
+const PAGE: usize = 1 << 20;
 /// A range is refused before it is read if its ledger counts this many times the events that fit: by then it certainly does not, though later
 /// events may be shorter than the first ones, or compress better.
 const CERTAIN: u64 = 4;
@@ -47,7 +49,7 @@ pub(super) async fn stream(context: RequestContext) -> Result<Response<Body>, Pr
     let deadline = context.deadline_within(app.config.export_time_budget);
     let first_deadline = deadline.min(Instant::now() + app.config.time_budget);
     let channels = app.channels.named(&request.channels, store, first_deadline).await?;
-    let mut reader = Reader::new(&request.range, &channels, request.after.clone());
+    let mut reader = Reader::new(&request.range, &channels, request.after.clone()).with_pages_of(PAGE);
     let first = reader.page(store, None, first_deadline).await?;
     if let ([channel], [], None) = (channels.as_slice(), first.rows.as_slice(), &request.after) {
         app.channels.check(channel, store, deadline).await?;

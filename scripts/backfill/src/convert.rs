@@ -113,7 +113,7 @@ impl Rule {
         if !self.accept.exponent {
             return Err(Reason::Exponent);
         }
-        number.to_id().and_then(|digits| digits.parse().ok()).ok_or(Reason::NotDigits)
+        number.into_id().and_then(|digits| digits.parse().ok()).ok_or(Reason::NotDigits)
     }
 
     fn micros(&self, number: u128) -> Result<u128, Reason> {

@@ -29,6 +29,8 @@ pub struct Feed {
     /// Rows that are certain, in order.
     ready: VecDeque<Row>,
     doubles: usize,
+    /// The size of a page of events from blocks as JSON, in bytes.
+    most_bytes: usize,
 }
 
 /// Returns how many items are read beyond the limit, so that as a rule one Query shows where its last tie ends: at most 45 events were
@@ -59,7 +61,14 @@ impl Feed {
             pool: Vec::new(),
             ready: VecDeque::new(),
             doubles: 0,
+            most_bytes: MOST_BYTES,
         }
+    }
+
+    /// Ends a page without a limit once events from blocks have `bytes` as JSON; what is read beyond it waits in its blocks.
+    #[must_use]
+    pub fn with_pages_of(self, bytes: usize) -> Feed {
+        Feed { most_bytes: bytes, ..self }
     }
 
     /// Reads the next page: at most `limit` events, what one Query for items returns (1 MB), or about as many as fit into an answer.
@@ -143,7 +152,7 @@ impl Feed {
         };
         let found = self.ready.len();
         let is_full = limit.is_some_and(|limit| found >= limit)
-            || found.saturating_mul(self.event_bytes()) >= MOST_BYTES
+            || found.saturating_mul(self.event_bytes()) >= self.most_bytes
             || (is_singles && self.singles.is_spent());
         if found > 0 && is_full && self.has_more_than(limit.map_or(found, |limit| limit.min(found))) {
             return Step::Done;
