@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use exchange_sim::model::channel::Family;
+use query_fn::query::{reader::Reader, store::Store};
+use query_fn::range::{END_OF_TIME, Order, Range, Subject};
 use serde_json::Value;
 use shared::{block::stored::OpenBlock, item::Item};
 
@@ -64,6 +66,51 @@ async fn a_block_of_a_later_program_is_no_wrong_event() {
     let (status, problem) = service.json(&format!("/bitstamp?channel={ORDERS}")).await;
     assert_eq!((status, problem["type"].as_str()), (502, Some("damaged-block")));
     assert!(problem["detail"].as_str().unwrap().contains("predict/2"), "{problem:?}");
+}
+
+/// Blocks that lie behind one another: no row that was read shows that there are more, and yet a page does not hold them all.
+#[tokio::test]
+async fn pages_end_although_nothing_shows_that_more_follows() {
+    let service = Service::on(&whole_engine().await).await;
+    let event = |number: u64| {
+        let time = (flows::ORIGIN + number * 1_000).to_string();
+        let attributes = [
+            ("id", AttributeValue::N(number.to_string())),
+            ("microtimestamp", AttributeValue::S(format!("{time}#a"))),
+            ("channel", AttributeValue::S(ORDERS.to_owned())),
+            ("nmicrotimestamp", AttributeValue::N(time)),
+        ];
+        attributes.map(|(name, value)| (name.to_owned(), value)).into()
+    };
+    let block = |sequence: u64| {
+        let mut block = OpenBlock::new(ORDERS, "vm-a-1", sequence * 10);
+        (sequence * 10..sequence * 10 + 10).for_each(|number| block.add(&event(number)).unwrap());
+        block.finish().unwrap().to_attributes()
+    };
+    service.put((0..60).map(block).collect()).await;
+    let range = Range {
+        subject: Subject::Channel(ORDERS.to_owned()),
+        from: 0,
+        to: END_OF_TIME,
+        order: Order::Ascending,
+        said: None,
+    };
+    let mut reader = Reader::new(&range, &[ORDERS.to_owned()], None).with_pages_of(2_000);
+    let store = Store::new(service.store.clone(), service.table.clone());
+    let (mut times, mut pages) = (Vec::new(), 0);
+    loop {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        let page = reader.page(&store, None, deadline).await.unwrap();
+        // An event has about 130 bytes, and a block is taken whole.
+        assert!(page.rows.len() <= 2 * 2_000 / 100 + 10, "{}", page.rows.len());
+        times.extend(page.rows.iter().map(|row| row.position.time));
+        pages += 1;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert!((10..=60).contains(&pages), "{pages}");
+    assert_eq!(times, (0..600).map(|number| flows::ORIGIN + number * 1_000).collect::<Vec<_>>());
 }
 
 /// What a page costs: of blocks those that reach into its time, of a channel without blocks one more Query that finds nothing.

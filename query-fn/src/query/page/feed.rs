@@ -29,7 +29,7 @@ pub struct Feed {
     /// Rows that are certain, in order.
     ready: VecDeque<Row>,
     doubles: usize,
-    /// The size of a page of events from blocks as JSON, in bytes.
+    /// The size of a page of events from blocks without a limit, in bytes as JSON; at most twice as many.
     most_bytes: usize,
 }
 
@@ -65,7 +65,7 @@ impl Feed {
         }
     }
 
-    /// Ends a page without a limit once events from blocks have `bytes` as JSON; what is read beyond it waits in its blocks.
+    /// Ends a page without a limit where events from blocks have about `bytes` as JSON, twice as many at most; what is read beyond it waits in its blocks.
     #[must_use]
     pub fn with_pages_of(self, bytes: usize) -> Feed {
         Feed { most_bytes: bytes, ..self }
@@ -151,10 +151,14 @@ impl Feed {
             _ => Step::Decode,
         };
         let found = self.ready.len();
+        let bytes = found.saturating_mul(self.event_bytes());
         let is_full = limit.is_some_and(|limit| found >= limit)
-            || found.saturating_mul(self.event_bytes()) >= self.most_bytes
+            || bytes >= self.most_bytes
             || (is_singles && self.singles.is_spent());
-        if found > 0 && is_full && self.has_more_than(limit.map_or(found, |limit| limit.min(found))) {
+        let has_more = || self.has_more_than(limit.map_or(found, |limit| limit.min(found)));
+        // Of blocks that lie behind one another no row shows that there are more, however many are read.
+        let is_too_full = limit.is_none() && bytes >= self.most_bytes.saturating_mul(2);
+        if found > 0 && (is_too_full || (is_full && has_more())) {
             return Step::Done;
         }
         step
