@@ -234,7 +234,7 @@ async fn the_nearest_events_are_found_in_blocks_and_beside_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_costs_few_units_an_event() {
     let seconds = std::env::var("UNITS_SECONDS").map_or(6, |text| text.parse().unwrap());
-    for (rate, age) in [(240.0, "1s"), (20.0, "1s")] {
+    for (rate, age) in [(240.0, "1s"), (240.0, "10s"), (20.0, "1s")] {
         let bench = Bench::new(36, rate / 240.0).await;
         let mut settings = settings(&bench);
         settings.insert("channels".to_owned(), "live_orders_btcusd".to_owned());
