@@ -79,15 +79,22 @@ impl fmt::Display for Channel {
     }
 }
 
+fn hint(suggestion: &str) -> String {
+    match suggestion {
+        "" => "channels are named like `live_orders_btcusd`, those of a family `live_orders_*`".to_owned(),
+        suggestion => format!("did you mean `{suggestion}`?"),
+    }
+}
+
 /// Why a configured channel was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
     /// The exchange answers `Invalid channel provided.` to upper case and to `/`.
-    #[error("channel `{name}` has characters that no channel has; did you mean `{suggestion}`?")]
+    #[error("channel `{name}` has characters that no channel has; {}", hint(suggestion))]
     Characters {
         /// As configured.
         name: String,
-        /// In lower case and without the characters.
+        /// In lower case and without the characters; empty if nothing is left.
         suggestion: String,
     },
     /// Nothing there.
@@ -165,6 +172,8 @@ mod tests {
     fn a_wrong_name_is_refused_with_the_right_one() {
         let error = "live_trades_BTC/USD".parse::<Channel>().unwrap_err();
         assert!(error.to_string().contains("`live_trades_btcusd`"), "{error}");
+        let error = "*".parse::<Channel>().unwrap_err();
+        assert!(error.to_string().ends_with("those of a family `live_orders_*`"), "{error}");
         assert_eq!("".parse::<Channel>(), Err(ChannelError::Empty));
         assert_eq!("live_trades_".parse::<Channel>(), Err(ChannelError::NoMarket("live_trades".to_owned())));
         assert_eq!("live_trades".parse::<Channel>(), Err(ChannelError::NoMarket("live_trades".to_owned())));
