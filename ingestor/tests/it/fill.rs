@@ -46,6 +46,15 @@ async fn what_was_missed_is_fetched_and_the_gap_is_called_filled() {
     miss(&bench, &daemon).await;
     let status = daemon.status();
     until_within(PATIENCE, "filled", async || status.filled.get() >= 4).await;
+    for channel in CHANNELS {
+        let goes_on = async || {
+            let ledger = bench.ledger(channel).await;
+            let end =
+                |state| ledger.iter().filter(|interval| interval.state == state).map(|interval| interval.through).max();
+            end(State::Captured) > end(State::Filled)
+        };
+        until_async("captured behind its gap", goes_on).await;
+    }
     bench.drain(&daemon).await;
     daemon.stop().await.unwrap();
 

@@ -7,7 +7,7 @@ use exchange_sim::faults::Fault;
 use ingestor::pipeline::Pipeline;
 use shared::coverage::{Interval, State};
 
-use crate::support::{Bench, CHANNELS, is_in, until, until_drained};
+use crate::support::{Bench, CHANNELS, is_in, until, until_async, until_drained};
 
 fn settings(bench: &Bench, connections: u32) -> BTreeMap<String, String> {
     let mut settings = bench.settings();
@@ -19,6 +19,11 @@ fn settings(bench: &Bench, connections: u32) -> BTreeMap<String, String> {
 
 /// Waits until the spool is empty and nothing arrives any more, then compares the table with everything that was generated.
 async fn assert_complete(bench: &Bench, daemon: &Pipeline) -> u64 {
+    // On a busy machine events are late by seconds, and so is what is certain of them.
+    for channel in CHANNELS {
+        let is_captured = |interval: &Interval| interval.state == State::Captured;
+        until_async("captured", async || bench.ledger(channel).await.iter().any(is_captured)).await;
+    }
     bench.simulator.pause();
     let generated = bench.generated().len() as u64;
     let (status, spool) = (daemon.status(), daemon.spool());
