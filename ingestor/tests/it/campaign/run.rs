@@ -7,6 +7,7 @@ use std::time::Duration;
 use exchange_sim::faults::Fault;
 use fault_proxy::config::Outage;
 use fault_proxy::mix::FaultProbabilities;
+use ingestor::clock::system_micros;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use shared::coverage::{Interval, State, merge};
@@ -254,10 +255,16 @@ async fn fail(mut daemon: Daemon, disk: &Shim, full: bool, settings: &BTreeMap<S
 async fn settle(bench: &Bench, daemons: &[Daemon], connections: usize) {
     let (all, daemons) = ((4 * connections * daemons.len()) as f64, daemons.iter().collect::<Vec<_>>());
     until_async("subscribed again", async || sum(&daemons, "bitstamp_subscriptions").await >= all).await;
-    let stored = sum(&daemons, "bitstamp_stored_total").await;
+    let (stored, now) = (sum(&daemons, "bitstamp_stored_total").await, system_micros());
     until_async("stored", async || sum(&daemons, "bitstamp_stored_total").await > stored + 150.0).await;
     bench.proxy.set_mix(FaultProbabilities::default());
     bench.proxy.set_down(None);
+    // Of the time of the faults everything is decided once something later is captured. On a busy machine events are late by seconds, and so
+    // is that.
+    for channel in CHANNELS {
+        let is_later = |interval: &Interval| interval.state == State::Captured && interval.through > now;
+        until_async("captured again", async || bench.ledger(channel).await.iter().any(is_later)).await;
+    }
     bench.simulator.pause();
 }
 
