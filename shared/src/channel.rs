@@ -79,6 +79,7 @@ impl fmt::Display for Channel {
     }
 }
 
+/// Returns what the user may have meant, or what names look like.
 fn hint(suggestion: &str) -> String {
     match suggestion {
         "" => "channels are named like `live_orders_btcusd`, those of a family `live_orders_*`".to_owned(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use exchange_sim::Simulator;
@@ -12,7 +13,7 @@ use ingestor::config::Config;
 use ingestor::store::table;
 use tokio::net::TcpListener;
 
-/// The daemon's table.
+/// Name of the table that the daemon writes.
 pub(crate) const TABLE: &str = "bitstamp-live";
 /// The channel that it captures.
 pub(crate) const CHANNEL: &str = "live_orders_btcusd";
@@ -35,8 +36,8 @@ pub(crate) struct Daemon {
 pub(crate) struct Metrics(String);
 
 impl Daemon {
-    /// Starts the release build.
-    pub(crate) fn start(simulator: &Simulator, engine: &str, folder: &Path, storage: Storage) -> Daemon {
+    /// Starts the release build; returns when it has subscribed.
+    pub(crate) async fn start(simulator: &Simulator, engine: &str, folder: &Path, storage: Storage) -> Daemon {
         let storage = match storage {
             Storage::Events => "live_orders_*=events",
             Storage::Blocks => "live_orders_*=blocks",
@@ -59,6 +60,9 @@ impl Daemon {
             .expect("the daemon listens");
         // Read to its end, so that nobody waits for room in the pipe.
         std::thread::spawn(move || log.for_each(drop));
+        while simulator.subscriptions() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await; // another process does not signal
+        }
         Daemon { process, address, http: reqwest::Client::new() }
     }
 

@@ -72,10 +72,7 @@ async fn whole_daemon(recording: &Path, events: u64, storage: Storage) -> f64 {
         .await
         .unwrap();
 
-    let daemon = Daemon::start(&simulator, &engine, folder.path(), storage);
-    while simulator.subscriptions() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let daemon = Daemon::start(&simulator, &engine, folder.path(), storage).await;
     let before = daemon.cpu_seconds();
     let started = Instant::now();
     simulator.resume();
@@ -89,7 +86,7 @@ async fn whole_daemon(recording: &Path, events: u64, storage: Storage) -> f64 {
         if metrics.value("bitstamp_stored_total") >= events {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await; // another process does not signal
     }
     let elapsed = started.elapsed().as_secs_f64();
     let cpu = daemon.cpu_seconds() - before;

@@ -1,11 +1,12 @@
 //! Blocks at the rate of the busiest market: what the daemon costs, and how old an event is when a reader finds it.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use exchange_sim::Simulator;
+use ingestor::clock::system_micros;
 use ingestor::store::table;
 use shared::block::stored::{BlockItem, SPAN, partition};
 use shared::item::Item;
@@ -16,7 +17,7 @@ use crate::daemon::{self, CHANNEL, Daemon, Storage, TABLE};
 /// Time between two looks of the reader.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The reader of a table: which blocks it has seen.
+/// A reader of the table, and the blocks that it has seen.
 struct Reader {
     client: Client,
     seen: HashSet<String>,
@@ -38,10 +39,7 @@ pub(crate) async fn at_the_usual_rate() {
     })
     .await
     .unwrap();
-    let daemon = Daemon::start(&simulator, &engine, folder.path(), Storage::Blocks);
-    while simulator.subscriptions() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let daemon = Daemon::start(&simulator, &engine, folder.path(), Storage::Blocks).await;
     let (before, mut reader) = (daemon.cpu_seconds(), Reader { client, seen: HashSet::new(), newest: 0 });
     let started = Instant::now();
     simulator.resume();
@@ -85,7 +83,7 @@ impl Reader {
             .await
             .unwrap();
         assert!(answer.last_evaluated_key.is_none(), "a page has the blocks of ten seconds");
-        let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap();
+        let now = system_micros();
         for item in answer.items() {
             let block = BlockItem::from_attributes(item).unwrap();
             if self.seen.insert(block.key().microtimestamp) {

@@ -29,14 +29,19 @@ fn settings(bench: &Bench) -> BTreeMap<String, String> {
 
 /// Runs until something was missed on every channel, and goes on.
 pub(crate) async fn miss(bench: &Bench, daemon: &Pipeline) {
+    miss_on(bench, daemon, (4, 4_500), Duration::from_secs(4)).await;
+}
+
+/// The same for so many channels, once so many events are stored; the exchange is down for `lasting`.
+async fn miss_on(bench: &Bench, daemon: &Pipeline, (channels, events): (usize, u64), lasting: Duration) {
     let status = daemon.status();
-    until("subscribed", || bench.simulator.subscriptions() == 4).await;
+    until("subscribed", || bench.simulator.subscriptions() == channels).await;
     bench.simulator.resume();
-    until("stored", || status.stored.get() > 4_500).await;
-    bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(4) });
+    until("stored", || status.stored.get() > events).await;
+    bench.simulator.inject(Fault::Down { lasting });
     until("lost", || status.losses.get() > 0).await;
     bench.note_undelivered(daemon);
-    until("subscribed again", || bench.simulator.subscriptions() == 4).await;
+    until("subscribed again", || bench.simulator.subscriptions() == channels).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,13 +188,8 @@ async fn a_slow_history_is_waited_for() {
     let mut settings = settings(&bench);
     settings.insert("channels".to_owned(), "live_orders_btcusd,live_orders_ethusd".to_owned());
     let daemon = bench.start(&settings).await;
+    miss_on(&bench, &daemon, (2, 500), Duration::from_secs(2)).await;
     let status = daemon.status();
-    until("subscribed", || bench.simulator.subscriptions() == 2).await;
-    bench.simulator.resume();
-    until("stored", || status.stored.get() > 500).await;
-    bench.simulator.inject(Fault::Down { lasting: Duration::from_secs(2) });
-    until("lost", || status.losses.get() > 0).await;
-    bench.note_undelivered(&daemon);
     until_within(PATIENCE, "filled", async || status.filled.get() >= 2).await;
     bench.drain(&daemon).await;
     daemon.stop().await.unwrap();

@@ -65,7 +65,7 @@ async fn two_connections_survive_every_fault_of_one() {
     until("both have proved something", || status.stored.get() > 1_500).await;
     let faults = [
         Fault::Cut,
-        Fault::Mute { lasting: Some(Duration::from_secs(5)) },
+        Fault::Mute { lasting: None },
         Fault::Slow { delay: Duration::from_millis(20), lasting: Duration::from_secs(2) },
         Fault::Duplicate { count: 50 },
         Fault::Reorder { count: 50 },
@@ -74,11 +74,17 @@ async fn two_connections_survive_every_fault_of_one() {
     ];
     for (turn, fault) in faults.into_iter().enumerate() {
         let (stored, losses) = (status.stored.get(), status.losses.get());
-        // A busy machine may outlast a mute connection: its own pauses are no silence of the exchange.
-        let ends_it = matches!(fault, Fault::Cut);
+        let is_mute = matches!(fault, Fault::Mute { .. });
+        let ends_it = is_mute || matches!(fault, Fault::Cut | Fault::Reconnect { .. });
         bench.simulator.inject(fault.on(turn % 2 + 1));
         until("goes on", || status.stored.get() > stored + 300).await;
-        until("lost", || !ends_it || status.losses.get() > losses).await;
+        if ends_it {
+            until("lost", || status.losses.get() > losses).await;
+        }
+        if is_mute {
+            // The simulator does not notice by itself that the daemon has left it.
+            bench.simulator.inject(Fault::Cut.on(turn % 2 + 1));
+        }
         until("both are back", || status.subscriptions.get() == 8 && bench.simulator.subscriptions() == 8).await;
     }
     let events = assert_complete(&bench, &daemon).await;
@@ -86,7 +92,7 @@ async fn two_connections_survive_every_fault_of_one() {
     daemon.stop().await.unwrap();
     let gaps = gaps(&bench).await;
     eprintln!("{events} events, none missing; {losses} losses, {duplicates} copies left out; gaps: {gaps:?}");
-    assert!(gaps.is_empty() && losses >= 1);
+    assert!(gaps.is_empty() && losses >= 3);
 }
 
 /// Make before break: with one connection, and however often the exchange asks, nothing is missing and no gap is declared.

@@ -163,16 +163,13 @@ async fn a_daemon_that_works_says_so_in_figures() {
         let rates = [document.received.per_second, document.stored.per_second, Some(of_channels.sum())];
         rates.iter().all(|rate| rate.is_some_and(|rate| rate > 0.0)) && document.writes.batches > 0
     };
-    let mut found = document(address).await;
-    for _ in 0..1_200 {
-        if is_busy(&found) {
-            break;
+    let mut viewer = Viewer::open(address).await;
+    let document = loop {
+        let document = viewer.next_document().await;
+        if is_busy(&document) {
+            break document;
         }
-        tokio::time::sleep(Duration::from_millis(500)).await; // to the next sample
-        found = document(address).await;
-    }
-    let document = found;
-    assert!(is_busy(&document), "{document:?}");
+    };
     assert!(document.healthy && document.trouble.is_empty() && !document.stopping, "{document:?}");
     assert_eq!(document.daemon, daemon.spool().daemon());
     let [connection] = document.connections.list.as_slice() else { panic!("{:?}", document.connections) };

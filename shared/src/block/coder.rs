@@ -223,7 +223,7 @@ impl Coder for Decoder<'_> {
     }
 
     fn raw(&mut self, count: u32, _: u64) -> u64 {
-        // By itself, so that it stays in registers.
+        // A local copy stays in registers.
         let mut decoder = self.clone();
         let bits = (0..count).fold(0, |bits, _| bits << 1 | u64::from(decoder.decide(decoder.bounds.half())));
         *self = decoder;

@@ -35,7 +35,7 @@ pub(crate) async fn disturb(State(exchange): State<Arc<Exchange>>, request: Requ
             (StatusCode::TOO_MANY_REQUESTS, wait, Html(PAGE)).into_response()
         }
         Some(Answer::Slow { after }) => {
-            sleep(Duration::from_secs(after)).await;
+            sleep(Duration::from_secs(after)).await; // the fault
             next.run(request).await
         }
         Some(Answer::Refused) => json_error("Invalid request", "API0010"),
